@@ -1,0 +1,97 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A floor of the product under Sources/, or of its host under runner/; tests mirror both under Tests/.
+func floor(_ name: String, in folder: String = "Sources", _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: settings)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests",
+        dependencies: [.target(name: name)] + dependencies,
+        path: "Tests/\(name)Tests",
+        swiftSettings: settings
+    )
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let package = Package(
+    name: "delightchat",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "runner", targets: ["runner"])],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CPostgres",
+            path: "Sources/CPostgres",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .systemLibrary(
+            name: "CHiredis",
+            path: "Sources/CHiredis",
+            pkgConfig: "hiredis",
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
+        ),
+        .systemLibrary(
+            name: "COpenSSL",
+            path: "Sources/COpenSSL",
+            pkgConfig: "libcrypto",
+            providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]
+        ),
+        floor("Postgres", ["CPostgres", logging]),
+        floor("Redis", ["CHiredis", nio, nioPosix, logging]),
+        floor("Security", ["COpenSSL"]),
+        floor("Queue", ["Redis", logging]),
+        floor("Schema", ["Postgres", "Security", logging]),
+        floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
+        floor("Connectors", ["Security", logging]),
+        floor("Helpdesk", ["Functions", "Connectors", "Schema", "Postgres", "Redis", "Queue", "Security", logging]),
+        floor("Manifest", in: "runner", ["Yams"]),
+        floor(
+            "Host",
+            in: "runner",
+            [
+                "Manifest", "Functions", "Queue", "Postgres", "Redis", "Security", "Schema", logging, nio, lifecycle,
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
+        floor(
+            "Fleet",
+            in: "runner",
+            [
+                "Manifest", "Postgres", "Redis", "Security", "Schema", logging,
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+        .executableTarget(
+            name: "runner",
+            dependencies: [
+                "Fleet", "Host", "Helpdesk", "Manifest",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "runner/Command",
+            swiftSettings: settings
+        ),
+    ]
+)
