@@ -48,9 +48,10 @@ CREATE TABLE tickets (
 
 -- The list's sorts, alone and behind each filter where the filter and the sort go together badly: open tickets are new ones,
 -- so a walk from the oldest or the most urgent would pass all the closed ones. `-priority` is priority, last_message_at, id.
-CREATE INDEX tickets_by_last_message ON tickets (org_id, last_message_at, id);
+-- A trailing created_at lets a range of it be checked in the index: tickets that are passed over are not fetched.
+CREATE INDEX tickets_by_last_message ON tickets (org_id, last_message_at, id, created_at);
 CREATE INDEX tickets_by_creation ON tickets (org_id, created_at, id);
-CREATE INDEX tickets_by_priority ON tickets (org_id, priority, last_message_at, id);
+CREATE INDEX tickets_by_priority ON tickets (org_id, priority, last_message_at, id, created_at);
 CREATE INDEX tickets_by_status ON tickets (org_id, status, last_message_at, id);
 CREATE INDEX tickets_by_status_creation ON tickets (org_id, status, created_at, id);
 CREATE INDEX tickets_by_status_priority ON tickets (org_id, status, priority, last_message_at, id);
@@ -136,7 +137,8 @@ CREATE TABLE messages (
     CHECK (status <> 'failed' OR error_code IS NOT NULL)
 );
 CREATE INDEX messages_by_ticket ON messages (org_id, ticket_id, accepted_at, id);
-CREATE INDEX messages_by_conversation ON messages (org_id, channel_id, contact_id, accepted_at, id);
+-- For a word that is in every other message, the search walks this one from the newest.
+CREATE INDEX messages_by_acceptance ON messages (org_id, accepted_at);
 -- What is to be sent: few rows, read one ticket at a time, and from end to end by the sweep.
 CREATE INDEX messages_queued ON messages (org_id, ticket_id, accepted_at, id) WHERE status = 'queued';
 CREATE INDEX messages_by_reply_to ON messages (org_id, reply_to) WHERE reply_to IS NOT NULL;
