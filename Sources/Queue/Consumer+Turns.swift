@@ -1,0 +1,140 @@
+import Logging
+import Redis
+import Synchronization
+
+/// The loop of a consumer: each turn writes what has ended and fetches what there is room for, in one call.
+extension Consumer {
+    /// How many jobs are fetched, and endings written, by one call: more would hold Redis up for too long.
+    private static let callLimit = 200
+    /// How long the wait for a marker may be; a fetch follows it even without one, so a lost marker costs no more.
+    static let markerWait = Duration.seconds(2)
+
+    /// An answer of the script `TurnOver`.
+    private struct Answer {
+        let codes: [Int64]
+        let jobs: [Job]
+        /// Until when it is useless to ask again, unless a marker comes.
+        let pause: Duration?
+        let isLimited: Bool
+
+        init?(_ answer: RESPValue, queue: String, token: String) {
+            guard let parts = answer.array, parts.count == 4, let codes = parts[0].array, let jobs = parts[1].array,
+                let milliseconds = parts[2].integer
+            else { return nil }
+            self.codes = codes.compactMap(\.integer)
+            self.jobs = jobs.compactMap { Job($0, queue: queue, token: token) }
+            pause = milliseconds < 0 ? nil : .milliseconds(milliseconds)
+            isLimited = parts[3].string == "limited"
+        }
+    }
+
+    func takeTurns() async {
+        var turns = 0
+        var failures = 0
+        /// The token of a fetch whose answer was lost: Redis may have given us jobs that we do not know of.
+        var unanswered: String?
+        while true {
+            let (isDone, isCancelled, room) = state.withLock { ($0.isDone, $0.phase == .cancelled, $0.room(options)) }
+            if isDone && unanswered == nil || isCancelled && failures > 0 { return }
+            let wanted = min(room, Self.callLimit)
+            let endings = state.withLock { $0.takeEndings(atMost: Self.callLimit) }
+            guard wanted > 0 || !endings.isEmpty || unanswered != nil else {
+                await turnSignal.wait()
+                continue
+            }
+            turns += 1
+            let token = "\(identity):\(turns)"
+            do throws(RedisError) {
+                if failures > 0 {
+                    try await recover(unanswered)
+                    unanswered = nil
+                    state.withLock { $0.putBack(endings) }
+                    logger.info("working again after \(failures) failed calls to Redis")
+                    failures = 0
+                    continue
+                }
+                let answer = try await turnOver(endings, wanted: wanted, token: token)
+                settle(endings, answer.codes)
+                begin(answer.jobs)
+                if wanted > 0, answer.jobs.count < wanted { await idle(answer) }
+            } catch {
+                state.withLock { $0.putBack(endings) }
+                if wanted > 0, failures == 0 { unanswered = token }
+                failures += 1
+                await backOff(failures, error)
+            }
+        }
+    }
+
+    private func turnOver(_ endings: [Ending], wanted: Int, token: String) async throws(RedisError) -> Answer {
+        var arguments: [RedisArgument] = [
+            .integer(Int64(wanted)), .string(token), .integer(options.lockDuration.milliseconds),
+            .integer(Int64(endings.count)),
+        ]
+        arguments.reserveCapacity(4 + endings.count * 10)
+        for ending in endings { arguments += ending.arguments }
+        let reply = try await redis.evaluate(Scripts.turnOver, keys: [queue.base], arguments: arguments)
+        guard let answer = Answer(reply, queue: queue.name, token: token), answer.codes.count == endings.count else {
+            throw RedisError(kind: .server, message: "the turn-over answered \(reply)")
+        }
+        return answer
+    }
+
+    /// Forgets what was written. A refused ending is dropped: the job is gone or another worker has it.
+    private func settle(_ endings: [Ending], _ codes: [Int64]) {
+        state.withLock { state in
+            for ending in endings { state.forget(ending.lease) }
+        }
+        for (ending, code) in zip(endings, codes) where code != 0 {
+            let meaning =
+                switch code {
+                case -1: "the job is gone"
+                case -2: "its lock has expired"
+                case -3: "it is not active"
+                case -6: "another worker has it"
+                default: "Redis refused it"
+                }
+            logger.warning(
+                "an ending was not written: \(meaning)",
+                metadata: ["job": "\(ending.lease.id)", "ending": "\(ending.kind.rawValue)", "code": "\(code)"]
+            )
+        }
+    }
+
+    /// Waits until there may be something to run: a marker, a due job, an ended run, or the end of a rate's window.
+    private func idle(_ answer: Answer) async {
+        guard state.withLock({ $0.room(options) }) > 0 else { return }
+        if answer.isLimited {
+            return await turnSignal.wait(atMost: min(answer.pause ?? Self.markerWait, Self.markerWait))
+        }
+        if answer.pause == .zero { return }
+        idleSignal.raise()
+        if let pause = answer.pause, pause < Self.markerWait {
+            await turnSignal.wait(atMost: pause)
+        } else {
+            await turnSignal.wait()
+        }
+    }
+
+    /// After an outage: takes expired locks again, then the jobs of the fetch whose answer was lost.
+    private func recover(_ unanswered: String?) async throws(RedisError) {
+        try await renewLocks(olderThan: .zero)
+        guard let unanswered else { return }
+        let answer = try await redis.evaluate(
+            Scripts.reclaimJobs,
+            keys: [queue.base],
+            arguments: [.string(unanswered), .integer(options.lockDuration.milliseconds)]
+        )
+        begin((answer.array ?? []).compactMap { Job($0, queue: queue.name, token: unanswered) })
+    }
+
+    private func backOff(_ failures: Int, _ error: RedisError) async {
+        if failures == 1 || !error.isUnavailable {
+            let level: Logger.Level = error.isUnavailable ? .warning : .error
+            logger.log(level: level, "Redis does not serve this queue; trying again", metadata: ["error": "\(error)"])
+        }
+        let delay = min(Duration.milliseconds(50) * (1 << min(failures - 1, 6)), .seconds(1))
+        // Ends early when the consumer is cancelled; the loop looks at that itself.
+        await turnSignal.wait(atMost: delay)
+    }
+}

@@ -1,0 +1,47 @@
+/// How a consumer works through its queue.
+package struct ConsumerOptions: Sendable {
+    /// How many calls of the handler run at once.
+    package var concurrency: Int
+    /// How many jobs one call of the handler gets at most; it gets fewer rather than wait for more.
+    package var batch: Int
+    /// How often a job may be started that does not say so itself.
+    package var attempts: Int
+    /// The delay between attempts of a job that does not say so itself; `nil` tries again at once.
+    package var backoff: Backoff?
+    /// How long a job belongs to a worker that has died; renewed three times in that time.
+    package var lockDuration: Duration
+    /// How often jobs of dead workers are looked for: they run again one or two intervals after their lock has expired.
+    package var stalledInterval: Duration
+    /// What is kept of jobs that do not say so themselves.
+    package var keepCompleted: Retention
+    package var keepFailed: Retention
+    /// For how long a job that has stalled before runs alone, in case it brings its worker down again: this consumer
+    /// starts nothing beside it, and no other consumer of the process starts another such job.
+    package var quarantine: Duration
+    /// How soon a job is tried again whose final failure could not be recorded by `onExhausted`.
+    package var exhaustedRetry: Duration
+
+    package init(
+        concurrency: Int = 1,
+        batch: Int = 1,
+        attempts: Int = 1,
+        backoff: Backoff? = nil,
+        lockDuration: Duration = .seconds(30),
+        stalledInterval: Duration = .seconds(30),
+        keepCompleted: Retention = Retention(count: 1000, age: .seconds(3600)),
+        keepFailed: Retention = Retention(count: 10_000, age: .seconds(14 * 86_400)),
+        quarantine: Duration = .seconds(5),
+        exhaustedRetry: Duration = .seconds(5)
+    ) {
+        self.concurrency = max(1, concurrency)
+        self.batch = max(1, batch)
+        self.attempts = max(1, attempts)
+        self.backoff = backoff
+        self.lockDuration = lockDuration
+        self.stalledInterval = stalledInterval
+        self.keepCompleted = keepCompleted
+        self.keepFailed = keepFailed
+        self.quarantine = quarantine
+        self.exhaustedRetry = exhaustedRetry
+    }
+}
