@@ -9,15 +9,27 @@ let settings: [SwiftSetting] = [
 ]
 
 /// A floor of the product under Sources/, or of its host under runner/; tests mirror both under Tests/.
-func floor(_ name: String, in folder: String = "Sources", _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "\(folder)/\(name)", swiftSettings: settings)
+func floor(
+    _ name: String,
+    in folder: String = "Sources",
+    _ dependencies: [Target.Dependency] = [],
+    embedding resources: String? = nil
+) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "\(folder)/\(name)",
+        resources: resources.map { [.embedInCode($0)] } ?? [],
+        swiftSettings: settings
+    )
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], besides: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests",
-        dependencies: [.target(name: name)] + dependencies,
+        dependencies: [.target(name: name), "TestSupport"] + dependencies,
         path: "Tests/\(name)Tests",
+        exclude: besides,
         swiftSettings: settings
     )
 }
@@ -62,8 +74,8 @@ let package = Package(
         floor("Postgres", ["CPostgres", logging]),
         floor("Redis", ["CHiredis", nio, nioPosix, logging]),
         floor("Security", ["COpenSSL"]),
-        floor("Queue", ["Redis", logging]),
-        floor("Schema", ["Postgres", "Security", logging]),
+        floor("Queue", ["Redis", logging], embedding: "Scripts"),
+        floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
         floor("Connectors", ["Security", logging]),
         floor("Helpdesk", ["Functions", "Connectors", "Schema", "Postgres", "Redis", "Queue", "Security", logging]),

@@ -1,0 +1,105 @@
+package import Postgres
+
+/// What a function answers: the members of an object, each with the SQL expression that it is read from.
+///
+/// A list goes from the query's answer into JSON column by column, without a Swift value in between (for a page of 25
+/// tickets that is a fraction of what an encoder takes), and the description of the answer comes from the same place.
+package struct Record: Sendable {
+    package let name: String
+    package let columns: [Column]
+    /// The `SELECT` list, in the order in which ``write(_:row:from:into:)`` reads.
+    package let selectList: SQL
+    /// How many columns of an answer the record takes.
+    package let width: Int
+
+    package init(_ name: String, _ columns: [Column]) {
+        self.name = name
+        self.columns = columns
+        let leaves = columns.flatMap(\.leaves)
+        width = leaves.count
+        selectList = SQL.joined(leaves.map { $0.sql ?? "NULL" }, separator: ", ")
+    }
+
+    /// Writes one row as an object, reading from column `first` on.
+    package func write(_ rows: PostgresRows, row: Int, from first: Int = 0, into writer: inout JSONWriter) {
+        writer.object { write(membersOf: rows, row: row, from: first, into: &$0) }
+    }
+
+    /// Writes a row's members into an object that the caller has open, to which it may add others.
+    package func write(membersOf rows: PostgresRows, row: Int, from first: Int = 0, into writer: inout JSONWriter) {
+        var at = first
+        for column in columns { column.write(rows, row: row, at: &at, into: &writer) }
+    }
+
+    /// One member of the object.
+    package struct Column: Sendable {
+        package indirect enum Kind: Sendable {
+            case text, uuid, integer, number, boolean, time, json
+            case choice([String])
+            /// A `text[]`.
+            case texts
+            /// A nested object; `null` where its first column is.
+            case object([Column])
+            /// A list of objects that the function writes itself; described, never selected.
+            case list(Record)
+        }
+
+        package let name: String
+        package let kind: Kind
+        package let sql: SQL?
+        package let isNullable: Bool
+        package let doc: String
+        private let prepared: [UInt8]
+
+        package init(
+            _ name: String,
+            _ kind: Kind,
+            _ sql: SQL? = nil,
+            nullable: Bool = false,
+            doc: String = ""
+        ) {
+            self.name = name
+            self.kind = kind
+            self.sql = sql
+            self.doc = doc
+            isNullable = nullable
+            prepared = Array("\"\(name)\":".utf8)
+        }
+
+        /// The columns that are selected for it.
+        fileprivate var leaves: [Column] {
+            switch kind {
+            case .object(let columns): columns.flatMap(\.leaves)
+            case .list: []
+            default: [self]
+            }
+        }
+
+        fileprivate func write(_ rows: PostgresRows, row: Int, at column: inout Int, into writer: inout JSONWriter) {
+            if case .list = kind { return }
+            writer.prepared(name: prepared)
+            if case .object(let columns) = kind {
+                let isNull = isNullable && rows.withText(row: row, column: column) { $0 == nil }
+                if isNull {
+                    column += leaves.count
+                    writer.null()
+                } else {
+                    writer.object { for member in columns { member.write(rows, row: row, at: &column, into: &$0) } }
+                }
+                return
+            }
+            rows.withText(row: row, column: column) { text in
+                guard let text else { return writer.null() }
+                switch kind {
+                case .text, .uuid, .choice: writer.string(text)
+                case .integer, .number, .json: writer.verbatim(text)
+                case .boolean: writer.bool(text.first == UInt8(ascii: "t"))
+                case .time: writer.time(text)
+                case .texts: writer.array { for element in [String](postgresText: text) ?? [] { $0.string(element) } }
+                case .object, .list: writer.null()
+                }
+            }
+            column += 1
+        }
+    }
+}
