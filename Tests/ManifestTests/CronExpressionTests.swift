@@ -1,0 +1,116 @@
+import Foundation
+import Testing
+
+@testable import Manifest
+
+@Suite struct CronExpressionTests {
+    /// Expression, the time before, the next ones; all in UTC.
+    static let plain: [(String, String, [String])] = [
+        ("* * * * *", "2026-11-23T01:02:03Z", ["2026-11-23T01:03:00Z", "2026-11-23T01:04:00Z"]),
+        ("* * * * *", "2026-11-23T01:02:00Z", ["2026-11-23T01:03:00Z"]),
+        ("*/15 * * * *", "2026-11-23T01:50:00Z", ["2026-11-23T02:00:00Z", "2026-11-23T02:15:00Z"]),
+        ("5/20 * * * *", "2026-11-23T01:50:00Z", ["2026-11-23T02:05:00Z", "2026-11-23T02:25:00Z"]),
+        ("*/10 * * * * *", "2026-11-23T23:59:45Z", ["2026-11-23T23:59:50Z", "2026-11-24T00:00:00Z"]),
+        ("30 2 * * *", "2026-11-23T02:30:00Z", ["2026-11-24T02:30:00Z"]),
+        ("0 9-17/4 * * mon-fri", "2026-11-20T17:00:00Z", ["2026-11-23T09:00:00Z", "2026-11-23T13:00:00Z"]),
+        ("0 0 1 JAN,jul *", "2026-11-23T00:00:00Z", ["2027-01-01T00:00:00Z", "2027-07-01T00:00:00Z"]),
+        ("0 0 29 2 *", "2026-11-23T00:00:00Z", ["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]),
+        ("0 0 29 2 *", "2096-11-23T00:00:00Z", ["2104-02-29T00:00:00Z"]),
+        (
+            "0 0 31 * *", "2026-11-23T00:00:00Z",
+            ["2026-12-31T00:00:00Z", "2027-01-31T00:00:00Z", "2027-03-31T00:00:00Z"]
+        ),
+        ("0 0 * * 7", "2026-11-23T00:00:00Z", ["2026-11-29T00:00:00Z"]),
+        (
+            "0 0 * * 5-7", "2026-11-23T00:00:00Z",
+            ["2026-11-27T00:00:00Z", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"]
+        ),
+        (
+            "0 0 13 * fri", "2026-11-23T00:00:00Z",
+            ["2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z", "2026-12-11T00:00:00Z", "2026-12-13T00:00:00Z"]
+        ),
+        ("0 0 ? * fri", "2026-11-23T00:00:00Z", ["2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z"]),
+        ("0 0 */10 * fri", "2026-11-23T00:00:00Z", ["2026-12-11T00:00:00Z"]),
+        ("@hourly", "2026-12-31T23:30:00Z", ["2027-01-01T00:00:00Z"]),
+        ("@weekly", "2026-11-23T00:00:00Z", ["2026-11-29T00:00:00Z"]),
+        ("0 12 * * *", "1969-12-30T12:00:00Z", ["1969-12-31T12:00:00Z"]),
+    ]
+
+    @Test(arguments: plain) func firesAtTheNextMatch(text: String, start: String, expected: [String]) throws {
+        #expect(try fires(text, after: start, in: "UTC", count: expected.count) == expected)
+    }
+
+    @Test func countsFractionsOfASecondAsPast() throws {
+        let start = try Date("2026-11-23T01:02:59Z", strategy: .iso8601) + 0.5
+
+        #expect(
+            try CronExpression("* * * * *").next(after: start, in: .gmt)
+                == Date("2026-11-23T01:03:00Z", strategy: .iso8601)
+        )
+    }
+
+    /// Zone, expression, the time before, the next ones.
+    static let changes: [(String, String, String, [String])] = [
+        // 2026-03-29: 02:00 CET becomes 03:00 CEST; 2026-10-25: 03:00 CEST becomes 02:00 CET.
+        ("Europe/Berlin", "30 2 * * *", "2026-03-28T12:00:00Z", ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]),
+        ("Europe/Berlin", "*/30 2 * * *", "2026-03-28T12:00:00Z", ["2026-03-29T01:00:00Z", "2026-03-30T00:00:00Z"]),
+        (
+            "Europe/Berlin", "0 * * * *", "2026-03-28T23:30:00Z",
+            ["2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"]
+        ),
+        ("Europe/Berlin", "0 3 * * *", "2026-03-28T12:00:00Z", ["2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]),
+        ("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]),
+        ("Europe/Berlin", "30 2 * * *", "2026-10-25T00:30:00Z", ["2026-10-26T01:30:00Z"]),
+        ("Europe/Berlin", "30 2 * * *", "2026-10-25T01:15:00Z", ["2026-10-26T01:30:00Z"]),
+        ("Europe/Berlin", "0 3 * * *", "2026-10-25T00:59:00Z", ["2026-10-25T02:00:00Z"]),
+        // 2026-03-08: 02:00 EST becomes 03:00 EDT; 2026-11-01: 02:00 EDT becomes 01:00 EST.
+        ("America/New_York", "15 2 * * *", "2026-03-07T12:00:00Z", ["2026-03-08T07:00:00Z", "2026-03-09T06:15:00Z"]),
+        ("America/New_York", "15 1 * * *", "2026-10-31T12:00:00Z", ["2026-11-01T05:15:00Z", "2026-11-02T06:15:00Z"]),
+        ("America/New_York", "59 1 1 11 *", "2026-11-01T05:59:30Z", ["2027-11-01T05:59:00Z"]),
+        // Half an hour: 2026-10-04 02:00 becomes 02:30; 2026-04-05 02:00 becomes 01:30.
+        (
+            "Australia/Lord_Howe", "15 2 * * *", "2026-10-03T00:00:00Z",
+            ["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"]
+        ),
+        (
+            "Australia/Lord_Howe", "45 1 * * *", "2026-04-04T00:00:00Z",
+            ["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"]
+        ),
+        // A whole day that Samoa left out: 2011-12-30.
+        ("Pacific/Apia", "0 12 * * *", "2011-12-29T23:00:00Z", ["2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z"]),
+    ]
+
+    @Test(arguments: changes) func firesOnceWhereTheClocksChange(
+        zone: String,
+        text: String,
+        start: String,
+        expected: [String]
+    ) throws {
+        #expect(try fires(text, after: start, in: zone, count: expected.count) == expected)
+    }
+
+    @Test(arguments: [
+        "", "* * * *", "* * * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *",
+        "5-1 * * * *", "*/0 * * * *", "*/ * * * *", "1,,2 * * * *", "-1 * * * *", "1- * * * *", "? * * * *",
+        "* * L * *",
+        "* * * * 5#2", "* * * * mon-", "0 0 31 2,4 *", "@reboot", "+5 * * * *", "*/99 * * * *",
+    ]) func refusesWhatIsNoSchedule(text: String) {
+        #expect(throws: CronFault.self) { try CronExpression(text) }
+    }
+
+    @Test func tellsWhereItIsWrong() {
+        let fault = #expect(throws: CronFault.self) { try CronExpression("0 0  32 * *") }
+
+        #expect(fault == CronFault(offset: 5, message: "\"32\" is not a day of month from 1 to 31"))
+    }
+
+    private func fires(_ text: String, after start: String, in zone: String, count: Int) throws -> [String] {
+        let cron = try CronExpression(text)
+        let zone = try #require(TimeZone(identifier: zone))
+        var date = try Date(start, strategy: .iso8601)
+        return try (0..<count).map { _ in
+            date = try #require(cron.next(after: date, in: zone))
+            return date.formatted(.iso8601)
+        }
+    }
+}
