@@ -24,7 +24,10 @@ struct SummariseAuditLogs: HTTPFunction {
         )
     )
 
-    private static let byAction = Record("ActionCount", [.init("action", .text, "a.action"), .init("count", .integer, "count(*)")])
+    private static let byAction = Record(
+        "ActionCount",
+        [.init("action", .text, "a.action"), .init("count", .integer, "count(*)")]
+    )
 
     private static let byActor = Record(
         "ActorCount",

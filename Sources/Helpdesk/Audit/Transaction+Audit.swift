@@ -1,6 +1,7 @@
 import Foundation
 import Functions
 import Postgres
+import Security
 
 /// One field of an audited change. Secrets are never among the values; ``secret(_:)`` tells of one that it changed.
 struct AuditChange: Sendable, Equatable {
@@ -21,14 +22,15 @@ struct AuditChange: Sendable, Equatable {
 }
 
 extension Transaction {
-    /// The statement of one audit entry: who, from where and by which request, as ``Transaction/origin`` says.
+    /// Records who made the change at hand, from where and by which request, as ``Transaction/origin`` says.
     ///
-    /// It runs in the transaction of the change that it tells of, so neither is there without the other.
+    /// The statement runs in the transaction of the change that it tells of, so neither is there without the other.
     ///
     /// - Parameters:
     ///   - action: `<entity>.<verb>`, from the contract's list; the part before the dot becomes the entity's type.
     ///   - entityId: what was changed.
     ///   - changes: each field with its value before and after, in the order in which they are shown.
+    /// - Returns: the statement of one audit entry.
     func auditing(_ action: String, _ entityId: UUID, changes: [AuditChange] = []) -> SQL {
         let members = changes.map { JSON.Member($0.field, ["from": $0.from, "to": $0.to]) }
         let actor: (type: String, id: UUID?) =

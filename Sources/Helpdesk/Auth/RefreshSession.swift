@@ -29,8 +29,8 @@ struct RefreshSession: HTTPFunction {
         let refusal = Failure.unauthorized("The refresh token is not valid.")
         guard let organisation = try found.first?.optional("org_id", as: Organisation.ID.self) else { throw refusal }
         // The end of a session that was copied has to be committed, so the refusal comes after the transaction.
-        let answer = try await context.opening(organisation).transaction { transaction in
-            try await answer(to: hash, in: transaction, context)
+        let answer = try await context.opening(organisation).transaction { transaction -> Answer? in
+            try await self.answer(to: hash, in: transaction, context)
         }
         guard let answer else { throw refusal }
         return answer

@@ -1,6 +1,7 @@
 import Foundation
 import Functions
 import Postgres
+import Security
 
 /// Founds an organisation with its first admin, who is logged in at once.
 ///

@@ -3,15 +3,16 @@ import Functions
 import Postgres
 
 extension Transaction {
-    /// The statement of one event: what streams, roll-ups and outgoing webhooks learn of the change at hand.
+    /// Tells streams, roll-ups and outgoing webhooks of the change at hand.
     ///
-    /// It runs in the transaction of the change, so a crash loses neither alone.
+    /// The statement runs in the transaction of the change, so a crash loses neither alone.
     ///
     /// - Parameters:
     ///   - type: `ticket.created`, `message.updated` and the like.
     ///   - entityId: the ticket, message or campaign.
     ///   - facts: what changed, small: ids, statuses, names of fields, never a message's text. A message's `ticketId`
     ///     becomes the event's ticket.
+    /// - Returns: the statement of one event.
     func announcing(_ type: String, _ entityId: UUID, facts: JSON = [:]) -> SQL {
         let ticket = type.hasPrefix("ticket.") ? entityId : facts["ticketId"]?.string.flatMap { UUID(uuidString: $0) }
         return """

@@ -14,7 +14,7 @@ enum Organisation {
             .init("name", .text, "o.name"),
             .init("slug", .text, "o.slug", doc: "lower-case letters, digits and dashes; unique"),
             .init("timezone", .text, "o.timezone", doc: "an IANA time zone"),
-            .init("settings", .json, settings, doc: "`reopenWithinHours`, `assignment`, `quietHours` and `campaignCap`"),
+            .init("settings", .json, settings, doc: "see `update-organisation`"),
             .init("createdAt", .time, "o.created_at"),
             .init("updatedAt", .time, "o.updated_at"),
         ]
