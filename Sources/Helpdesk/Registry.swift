@@ -1,0 +1,18 @@
+package import Functions
+
+/// Every function of the product: Swift finds no type by its name, so this list leads from functions.yaml to the code.
+///
+/// `runner check` compares it with functions.yaml both ways.
+package enum Registry {
+    package static let functions: [any Function.Type] = [
+        // Auth
+        SignUp.self, LogIn.self, RefreshSession.self, LogOut.self, GetMe.self,
+        // Organisations
+        GetOrganisation.self, UpdateOrganisation.self,
+        // Channels
+        CreateChannel.self, ListChannels.self, GetChannel.self, UpdateChannel.self, DeleteChannel.self,
+        ListChannelTemplates.self,
+        // Audit
+        ListAuditLogs.self, SummariseAuditLogs.self,
+    ]
+}
