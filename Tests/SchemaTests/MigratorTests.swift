@@ -180,6 +180,7 @@ import Testing
         let error = await #expect(throws: MigrationError.self) { try await Migrator(stranger).migrate() }
 
         #expect(error?.description.contains("role schema_test_stranger is no member of delightchat_directory") == true)
+        #expect(error?.description.contains("GRANT delightchat_directory TO schema_test_stranger") == true)
         await stranger.shutdown()
         await database.close()
     }

@@ -13,7 +13,7 @@ BEGIN
         RAISE EXCEPTION 'role % may not create objects in the schema public of database %',
             current_user, current_database()
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('Make it the owner: ALTER DATABASE %I OWNER TO %I;', current_database(), current_user);
+                  DETAIL = format('Make it the owner: ALTER DATABASE %I OWNER TO %I;', current_database(), current_user);
     END IF;
     FOREACH wanted IN ARRAY ARRAY['delightchat_app', 'delightchat_directory'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
@@ -25,7 +25,7 @@ BEGIN
                 WHEN insufficient_privilege THEN
                     RAISE EXCEPTION 'role % may not create the role %', current_user, wanted
                         USING ERRCODE = 'insufficient_privilege',
-                              HINT = format(
+                              DETAIL = format(
                                   'As an administrator: ALTER ROLE %I CREATEROLE; or: '
                                       'CREATE ROLE %I NOLOGIN; GRANT %I TO %I WITH ADMIN OPTION;',
                                   current_user, wanted, wanted, current_user
@@ -38,7 +38,7 @@ BEGIN
          WHERE rolname IN ('delightchat_app', 'delightchat_directory') AND (rolsuper OR rolbypassrls)
     ) THEN
         RAISE EXCEPTION 'the roles delightchat_app and delightchat_directory may be neither SUPERUSER nor BYPASSRLS'
-            USING HINT = 'ALTER ROLE … NOSUPERUSER NOBYPASSRLS;';
+            USING DETAIL = 'ALTER ROLE … NOSUPERUSER NOBYPASSRLS;';
     END IF;
     -- To hand its functions over to the directory role, the owner must be a member of it.
     IF NOT pg_has_role(current_user, 'delightchat_directory', 'USAGE') THEN
@@ -47,7 +47,7 @@ BEGIN
         EXCEPTION WHEN insufficient_privilege THEN
             RAISE EXCEPTION 'role % is no member of delightchat_directory', current_user
                 USING ERRCODE = 'insufficient_privilege',
-                      HINT = format('As an administrator: GRANT delightchat_directory TO %I;', current_user);
+                      DETAIL = format('As an administrator: GRANT delightchat_directory TO %I;', current_user);
         END;
     END IF;
 END
