@@ -1,0 +1,68 @@
+package import Foundation
+
+/// The code for one kind of channel: how its provider's webhooks are read and its messages sent.
+///
+/// A connector holds no state and no connection of a tenant: what it works for comes with each call.
+package protocol Connector: Sendable {
+    /// What a send means whose answer never came, because we were killed or the connection broke.
+    var unansweredSend: UnansweredSend { get }
+
+    /// What to answer to the provider's handshake, or `nil` to refuse it.
+    ///
+    /// - Throws: ``WebhookFault/unavailable`` where the kind can't be connected yet.
+    func handshake(_ query: [(name: String, value: String)], for account: ChannelAccount) throws(WebhookFault) -> String?
+
+    /// Checks that a webhook's bytes are the provider's and reads what happened.
+    ///
+    /// - Throws: ``WebhookFault/badSignature`` before anything is read; ``WebhookFault/badFormat(_:)`` for bytes that are
+    ///   not the channel's format. What is well-formed but of no use is left out silently.
+    func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent]
+
+    /// Sends one message. Never throws: every end is one of the classes of ``SendResult``.
+    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult
+}
+
+/// A channel as its connector needs it.
+package struct ChannelAccount: Sendable {
+    package let channel: UUID
+    /// A JSON object.
+    package let settings: [UInt8]
+    /// By name; empty for a kind without any.
+    package let credentials: [String: String]
+
+    package init(channel: UUID, settings: [UInt8], credentials: [String: String]) {
+        self.channel = channel
+        self.settings = settings
+        self.credentials = credentials
+    }
+}
+
+/// A webhook as it came: signatures are checked over exactly these bytes.
+package struct Webhook: Sendable {
+    /// Names in lower case.
+    package let headers: [(name: String, value: String)]
+    package let body: [UInt8]
+
+    package init(headers: [(name: String, value: String)], body: [UInt8]) {
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// Why a webhook is refused.
+package enum WebhookFault: Error, Sendable, Equatable {
+    /// It isn't the provider's.
+    case badSignature
+    /// The bytes are not what the channel's kind sends; the text completes "The body …".
+    case badFormat(String)
+    /// This kind of channel has no connector yet.
+    case unavailable
+}
+
+/// What may be done about an attempt of which no answer is known.
+package enum UnansweredSend: Sendable {
+    /// The provider knows our message's id, so sending it again sends it once.
+    case resend
+    /// It could arrive twice; the message fails instead, and a person decides.
+    case fail
+}

@@ -1,0 +1,125 @@
+import Foundation
+
+/// A channel without a provider behind it, for demonstrations and tests.
+///
+/// Receives one message per webhook in the plain form `{senderPhone, senderHandle, senderName, message, messageId,
+/// metadata}`; unknown members are ignored, nothing is signed. What a send comes to is the channel's setting `outcome`:
+/// `"ok"`, `"recipient"`, `"channel"` or `{"retry": n}`, which asks `n` times to try each message again.
+struct MockConnector: Connector {
+    /// Its id for a message follows from ours, so sending one again changes nothing.
+    let unansweredSend = UnansweredSend.resend
+
+    /// There is no handshake: nobody subscribes a mock.
+    func handshake(
+        _ query: [(name: String, value: String)],
+        for account: ChannelAccount
+    ) throws(WebhookFault) -> String? {
+        nil
+    }
+
+    func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent] {
+        let form: Form
+        do {
+            form = try JSONDecoder().decode(Form.self, from: Data(webhook.body))
+        } catch {
+            throw .badFormat(Self.explanation(of: error))
+        }
+        let sender = try sender(of: form)
+        let externalId = form.messageId?.withoutNull
+        if let externalId, externalId.utf8.count > 1024 { throw .badFormat("has a messageId of more than 1024 bytes") }
+        if let metadata = form.metadata, metadata != .null {
+            guard case .object = metadata else { throw .badFormat("has metadata that is no object") }
+        }
+        let text = form.message?.withoutNull ?? ""
+        return [
+            .message(
+                InboundMessage(
+                    externalId: externalId?.isEmpty == false ? externalId : nil,
+                    sender: sender,
+                    text: text,
+                    // The agent must see that something came.
+                    attachments: text.isEmpty ? [Attachment(type: "unsupported")] : [],
+                    metadata: form.metadata == .null ? nil : form.metadata?.storable
+                )
+            )
+        ]
+    }
+
+    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult {
+        switch outcome(in: account.settings) {
+        case .retry(let times) where message.attempt <= times:
+            .retry(after: nil, SendFault("mock_retry", "The mock channel is set to accept a later attempt."))
+        case .ok, .retry:
+            .accepted(externalId: "mock-\(message.id.uuidString.lowercased())", isDelivered: true)
+        case .recipient:
+            .recipient(SendFault("mock_recipient", "The mock channel is set to refuse every recipient."))
+        case .channel:
+            .channel(SendFault("mock_channel", "The mock channel is set to be out of order."))
+        }
+    }
+
+    private struct Form: Decodable {
+        let senderPhone: String?
+        let senderHandle: String?
+        let senderName: String?
+        let message: String?
+        let messageId: String?
+        let metadata: JSONValue?
+    }
+
+    private enum Outcome {
+        case ok, recipient, channel
+        case retry(Int)
+    }
+
+    private func sender(of form: Form) throws(WebhookFault) -> Sender {
+        var sender = Sender(name: form.senderName?.withoutNull)
+        if let phone = form.senderPhone, !phone.isEmpty {
+            guard let normalised = Self.normalised(phone: phone) else {
+                throw .badFormat("has a senderPhone that is no phone number")
+            }
+            sender.phone = normalised
+        }
+        if let handle = form.senderHandle?.withoutNull, !handle.isEmpty {
+            guard handle.utf8.count <= 512 else { throw .badFormat("has a senderHandle of more than 512 bytes") }
+            sender.handle = handle
+        }
+        guard sender.phone != nil || sender.handle != nil else {
+            throw .badFormat("has neither senderPhone nor senderHandle")
+        }
+        return sender
+    }
+
+    /// `+` and 7…15 digits, without spaces, dots, dashes and brackets; a leading `00` is a `+`.
+    static func normalised(phone: String) -> String? {
+        var digits = String(String.UnicodeScalarView(phone.unicodeScalars.filter { !" .-()[]\u{A0}".unicodeScalars.contains($0) }))
+        if digits.hasPrefix("00") { digits = "+" + digits.dropFirst(2) }
+        let number = digits.dropFirst().utf8
+        guard digits.hasPrefix("+"), (7...15).contains(number.count), number.allSatisfy({ (0x30...0x39).contains($0) })
+        else { return nil }
+        return digits
+    }
+
+    private func outcome(in settings: [UInt8]) -> Outcome {
+        struct Settings: Decodable {
+            let outcome: JSONValue?
+        }
+        // Settings are checked when they are set; what can't be read is as good as none.
+        let settings = try? JSONDecoder().decode(Settings.self, from: Data(settings))
+        switch settings?.outcome {
+        case .string("recipient"): return .recipient
+        case .string("channel"): return .channel
+        case .object(let members):
+            guard case .integer(let times)? = members["retry"] else { return .ok }
+            return .retry(Int(clamping: times))
+        default: return .ok
+        }
+    }
+
+    private static func explanation(of error: any Error) -> String {
+        guard let error = error as? DecodingError, case .typeMismatch(_, let context) = error,
+            let member = context.codingPath.first
+        else { return "is not the JSON object of a mock channel" }
+        return "has a \(member.stringValue) of another type"
+    }
+}
