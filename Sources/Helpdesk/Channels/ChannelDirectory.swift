@@ -6,7 +6,7 @@ import Security
 import Synchronization
 
 /// What webhooks and workers know of a channel that isn't deleted.
-struct ConnectedChannel: Sendable {
+struct ConnectedChannel: Sendable, Equatable {
     let id: Channel.ID
     let organisation: Organisation.ID
     let kind: Channel.Kind

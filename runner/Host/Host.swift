@@ -1,0 +1,185 @@
+import Foundation
+package import Functions
+import Hummingbird
+package import Logging
+import Manifest
+import NIOCore
+import Postgres
+import Queue
+import Redis
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// What one process hosts, and where it listens.
+package struct HostOptions: Sendable {
+    /// Which functions of the manifest run here.
+    package enum Selection: Sendable {
+        case all
+        case groups(Set<String>)
+        case functions(Set<String>)
+    }
+
+    package var selection = Selection.all
+    package var address = "127.0.0.1"
+    package var port = 3000
+    /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
+    package var inFlightPath: String?
+    /// Called once the process accepts requests.
+    package var onReady: @Sendable (_ port: Int) async -> Void = { _ in }
+
+    package init() {}
+}
+
+/// Hosts the functions of a manifest in this process until it is asked to end.
+package struct Host: Sendable {
+    let pairs: [RegistryCheck.Pair]
+    let services: Services
+    let options: HostOptions
+    let logger: Logger
+
+    /// - Parameter pairs: every function of the manifest with its type; ``HostOptions/selection`` chooses among them.
+    package init(_ pairs: [RegistryCheck.Pair], services: Services, options: HostOptions, logger: Logger) {
+        self.pairs = pairs.filter { options.selection.includes($0.declaration) }
+        self.services = services
+        self.options = options
+        self.logger = logger
+    }
+
+    /// Serves until SIGTERM or SIGINT; then takes no more work, finishes what is running, and returns.
+    package func run() async throws {
+        let metrics = Metrics()
+        let deadlines = Deadlines()
+        let inFlight = InFlight(path: options.inFlightPath)
+        let draining = DrainSwitch()
+        var parts: [any Service] = [ClientService(services: services), DeadlineService(deadlines: deadlines)]
+        var queues: [(function: String, queue: String)] = []
+        for pair in pairs {
+            guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else { continue }
+            queues.append((pair.declaration.name, trigger.queue))
+            parts.append(
+                WorkerService(
+                    declaration: pair.declaration,
+                    trigger: trigger,
+                    worker: worker,
+                    services: services,
+                    metrics: metrics,
+                    inFlight: inFlight,
+                    deadlines: deadlines,
+                    logger: logger
+                )
+            )
+        }
+        let scheduled = pairs.compactMap { pair -> ScheduleService.Scheduled? in
+            guard case .schedule(let run) = pair.hosted, case .schedule(let trigger) = pair.declaration.trigger else {
+                return nil
+            }
+            return ScheduleService.Scheduled(declaration: pair.declaration, trigger: trigger, run: run)
+        }
+        if !scheduled.isEmpty {
+            parts.append(
+                ScheduleService(
+                    functions: scheduled,
+                    services: services,
+                    metrics: metrics,
+                    inFlight: inFlight,
+                    deadlines: deadlines,
+                    logger: logger
+                )
+            )
+        }
+        parts.append(application(metrics, deadlines, inFlight, queues, draining))
+        parts.append(draining)
+        let group = ServiceGroup(
+            configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        )
+        try await group.run()
+    }
+
+    private func application(
+        _ metrics: Metrics,
+        _ deadlines: Deadlines,
+        _ inFlight: InFlight,
+        _ queues: [(function: String, queue: String)],
+        _ draining: DrainSwitch
+    ) -> some Service {
+        let routes = pairs.compactMap { pair -> Responder.Route? in
+            guard case .http(let endpoint) = pair.hosted else { return nil }
+            return Responder.Route(
+                declaration: pair.declaration,
+                endpoint: endpoint,
+                uses: Set(pair.declaration.uses)
+            )
+        }
+        let isDraining: @Sendable () -> Bool = { draining.isOn }
+        let responder = Responder(
+            table: RouteTable(routes.map(\.declaration)),
+            routes: routes,
+            services: services,
+            operations: Operations(services: services, metrics: metrics, queues: queues, isDraining: isDraining),
+            metrics: metrics,
+            deadlines: deadlines,
+            inFlight: inFlight,
+            logger: logger,
+            isDraining: isDraining
+        )
+        let onReady = options.onReady
+        return Application(
+            responder: responder,
+            configuration: ApplicationConfiguration(
+                address: .hostname(options.address, port: options.port),
+                serverName: nil
+            ),
+            onServerRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
+            logger: quiet
+        )
+    }
+
+    /// The libraries' own lines are about themselves; ours say what matters.
+    private var quiet: Logger {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return quiet
+    }
+}
+
+extension HostOptions.Selection {
+    func includes(_ declaration: FunctionDeclaration) -> Bool {
+        switch self {
+        case .all: true
+        case .groups(let names): names.contains(declaration.group)
+        case .functions(let names): names.contains(declaration.name)
+        }
+    }
+}
+
+/// Closes the clients when everything that uses them has ended.
+private struct ClientService: Service {
+    let services: Services
+
+    func run() async throws {
+        try? await gracefulShutdown()  // cancelled or asked to end: both close
+        await services.postgres.shutdown()
+        await services.redis.shutdown()
+    }
+}
+
+private struct DeadlineService: Service {
+    let deadlines: Deadlines
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await deadlines.sweep() }
+    }
+}
+
+/// Tells the rest of the process that it is ending; first to hear of it, as the last of the services.
+private final class DrainSwitch: Service {
+    private let state = Atomic(false)
+
+    var isOn: Bool { state.load(ordering: .relaxed) }
+
+    func run() async throws {
+        try? await gracefulShutdown()  // cancelled or asked to end: both drain
+        state.store(true, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,312 @@
+import Foundation
+import Functions
+import HTTPTypes
+import Hummingbird
+import Logging
+import Manifest
+import NIOCore
+import Postgres
+import Security
+
+/// What Hummingbird hands over per request: where it came from.
+struct HostRequestContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let address: String?
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        address = source.channel.remoteAddress?.ipAddress
+    }
+}
+
+/// Answers every request: finds the function, checks in the contract's order, calls it, turns faults into problems.
+struct Responder: HTTPResponder {
+    typealias Context = HostRequestContext
+
+    /// An endpoint with what functions.yaml says of it.
+    struct Route: Sendable {
+        let declaration: FunctionDeclaration
+        let endpoint: HostedEndpoint
+        let uses: Set<String>
+    }
+
+    let table: RouteTable
+    /// By the index that ``table`` answers.
+    let routes: [Route]
+    let services: Services
+    let operations: Operations
+    let metrics: Metrics
+    let deadlines: Deadlines
+    let inFlight: InFlight
+    let logger: Logger
+    let isDraining: @Sendable () -> Bool
+
+    func respond(to request: Hummingbird.Request, context: HostRequestContext) async throws -> Hummingbird.Response {
+        let began = ContinuousClock.now
+        let requestId = RequestReader.requestId(request.headers[.xRequestId])
+        let path = request.uri.path
+        var function = "-"
+        var answer: Answer
+        do {
+            answer = try await self.answer(
+                request,
+                path: path,
+                address: context.address,
+                requestId: requestId,
+                function: &function
+            )
+        } catch {
+            let failure = Problem.failure(for: error)
+            if Problem.isOurs(failure) {
+                logger.error(
+                    "a function failed",
+                    metadata: ["function": "\(function)", "request_id": "\(requestId)", "error": "\(error)"]
+                )
+            }
+            answer = Problem.answer(failure, path: path, requestId: requestId)
+        }
+        let seconds = began.duration(to: .now).seconds
+        metrics.request(function, status: answer.status, seconds: seconds)
+        logger.info(
+            "\(request.method.rawValue) \(path) \(answer.status)",
+            metadata: [
+                "function": "\(function)", "request_id": "\(requestId)",
+                "milliseconds": "\((seconds * 10_000).rounded() / 10)",
+            ]
+        )
+        return response(answer, requestId: requestId, isHead: request.method == .head)
+    }
+
+    private func answer(
+        _ request: Hummingbird.Request,
+        path: String,
+        address: String?,
+        requestId: String,
+        function: inout String
+    ) async throws -> Answer {
+        if let answer = try await operations.answer(request, path: path, address: address) {
+            function = "operations"
+            return answer
+        }
+        let method = request.method == .head ? "GET" : request.method.rawValue
+        let route: Route
+        let parameters: [String: String]
+        switch table.match(method: method, path: path) {
+        case .notFound: throw Failure.notFound("resource")
+        case .wrongMethod(let allowed):
+            let allow = ("Allow", allowed.joined(separator: ", "))
+            if request.method == .options { return Answer(status: 204, contentType: nil, headers: [allow]) }
+            let failure = Failure(status: 405, detail: "\(method) is not allowed here.")
+            var answer = Problem.answer(failure, path: path, requestId: requestId)
+            answer.headers.append(allow)
+            return answer
+        case .found(let index, let found):
+            route = routes[index]
+            parameters = Dictionary(found.map { ($0, $1) }, uniquingKeysWith: { first, _ in first })
+        }
+        function = route.declaration.name
+        let flight = inFlight.begin(function, requestId)
+        defer { inFlight.end(flight) }
+        let principal = try authenticate(request, route.declaration)
+        do {
+            try authorise(principal, route.declaration, parameters)
+            let type = request.headers[.contentType]
+            let limit = route.declaration.bodyLimits.limit(for: type)
+            let (bytes, json) = try await body(request, route.endpoint.input.body, type: type, limit: limit)
+            let context = HTTPContext(
+                function: function,
+                uses: route.uses,
+                request: Functions.Request(
+                    method: method,
+                    path: path,
+                    query: RequestReader.query(request.uri.query),
+                    headers: request.headers.map { ($0.name.canonicalName, $0.value) },
+                    body: bytes,
+                    address: address
+                ),
+                requestId: requestId,
+                principal: principal,
+                deadline: route.declaration.timeout.map { services.now().addingTimeInterval($0.seconds) },
+                logger: logger,
+                services: services,
+                claim: nil
+            )
+            return try await run(route, context, parameters, json)
+        } catch let failure as Failure where failure.status < 500 && failure.status != 401 {
+            // The contract puts 401 before everything that is said about the request; a function's own statement checks
+            // the session, but what fails before it has run must not tell a revoked session more than that.
+            if let principal { try await verify(principal, requestId: requestId) }
+            throw failure
+        }
+    }
+
+    private func verify(_ principal: Principal, requestId: String) async throws {
+        let origin = Origin(actor: .user(principal.user), requestId: requestId)
+        do {
+            try await OrganisationScope(principal, origin: origin, services: services).verify()
+        } catch where error.sqlState == "DC401" {
+            throw error
+        } catch {
+            // Without the database the failure at hand is still the better answer.
+        }
+    }
+
+    /// Runs the function, once per Idempotency-Key.
+    private func run(
+        _ route: Route,
+        _ context: HTTPContext,
+        _ parameters: [String: String],
+        _ json: JSON?
+    ) async throws -> Answer {
+        let limit = route.declaration.timeout
+        guard context.request.method == "POST", let principal = context.principal,
+            let key = context.request.header("idempotency-key")
+        else {
+            return try await deadlines.run(limit) { try await route.endpoint.call(context, parameters, json) }
+        }
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw Failure.invalid([.init(.header("Idempotency-Key"), "must have 1 to 255 printable ASCII characters")])
+        }
+        let scope = try context.scope()
+        let identity = [context.request.method, context.request.path, key]
+        let patience = (limit ?? .seconds(60)).seconds
+        for attempt in 0... {
+            let state = try await IdempotencyClaim.take(
+                scope,
+                principal: principal.user,
+                key: identity,
+                body: context.request.body,
+                patience: patience
+            )
+            switch state {
+            case .otherRequest:
+                throw Failure.invalid([.init(.header("Idempotency-Key"), "was used with another body")])
+            case .answered(var answer):
+                answer.headers.append(("Idempotency-Replayed", "true"))
+                return answer
+            case .running where attempt < 20:
+                try await Task.sleep(for: .milliseconds(100))
+            case .running:
+                throw Failure(status: 409, detail: "A request with this Idempotency-Key is running.", retryAfter: 1)
+            case .claimed(let claim):
+                return try await run(route, context.claiming(claim), parameters, json, claim: claim, limit: limit)
+            }
+        }
+        throw Failure.conflict("A request with this Idempotency-Key is running.")
+    }
+
+    private func run(
+        _ route: Route,
+        _ context: HTTPContext,
+        _ parameters: [String: String],
+        _ json: JSON?,
+        claim: IdempotencyClaim,
+        limit: Duration?
+    ) async throws -> Answer {
+        let scope = try context.scope()
+        do {
+            let answer = try await deadlines.run(limit) { try await route.endpoint.call(context, parameters, json) }
+            // Where the function's transaction stored the answer, this finds nothing to do.
+            try await claim.store(answer, in: scope)
+            return answer
+        } catch let failure as Failure where (400..<500).contains(failure.status) {
+            if ![401, 403, 409, 429].contains(failure.status) || failure.retryAfter == nil && failure.status == 409 {
+                let problem = Problem.answer(failure, path: context.request.path, requestId: context.requestId)
+                try? await claim.store(problem, in: scope)  // unstored, a retry runs again and fails again
+            } else {
+                try? await claim.release(in: scope)  // unreleased, it is taken over after its time
+            }
+            throw failure
+        } catch {
+            // The change is undone unless the connection was lost at its commit: then the answer is there or isn't, and
+            // the release below, which spares stored answers, keeps to that.
+            try? await claim.release(in: scope)  // unreleased, it is taken over after its time
+            throw error
+        }
+    }
+
+    private func authenticate(
+        _ request: Hummingbird.Request,
+        _ declaration: FunctionDeclaration
+    ) throws(Failure) -> Principal? {
+        guard declaration.access != .public else { return nil }
+        guard let header = request.headers[.authorization], header.count > 7,
+            header.prefix(7).lowercased() == "bearer "
+        else { throw Failure.unauthorized("An access token is needed: Authorization: Bearer …") }
+        do {
+            let token = try services.tokens.verify(header.dropFirst(7), now: services.now())
+            guard let role = Principal.Role(rawValue: token.role) else {
+                throw Failure.unauthorized("The access token is not valid.")
+            }
+            return Principal(user: token.sub, organisation: Tenant.ID(token.org), role: role, session: token.sid)
+        } catch JWTError.expired {
+            throw Failure.unauthorized("The access token has expired. Refresh it.")
+        } catch {
+            throw Failure.unauthorized("The access token is not valid.")
+        }
+    }
+
+    private func authorise(
+        _ principal: Principal?,
+        _ declaration: FunctionDeclaration,
+        _ parameters: [String: String]
+    ) throws(Failure) {
+        guard let principal else { return }
+        if let org = parameters["orgId"], Tenant.ID(org) != principal.organisation {
+            throw Failure.forbidden("The access token is not for this organisation.")
+        }
+        if declaration.access == .admin, principal.role != .admin {
+            throw Failure.forbidden("Only an admin may do this.")
+        }
+    }
+
+    private func body(
+        _ request: Hummingbird.Request,
+        _ body: InputDeclaration.Body,
+        type: String?,
+        limit: Int
+    ) async throws -> ([UInt8], JSON?) {
+        switch body {
+        case .none:
+            // What an endpoint without a body is sent is ignored, but read within the limit, so that the connection can
+            // be used again.
+            _ = try? await RequestReader.body(request, limit: limit)  // too long: the connection closes, no harm done
+            return ([], nil)
+        case .raw:
+            return (try await RequestReader.body(request, limit: limit), nil)
+        case .json(_, let needed):
+            let bytes = try await RequestReader.body(request, limit: limit)
+            return (bytes, try RequestReader.json(bytes, type: type, needed: needed))
+        }
+    }
+
+    private func response(_ answer: Answer, requestId: String, isHead: Bool) -> Hummingbird.Response {
+        var headers = HTTPFields()
+        if let type = answer.contentType { headers[.contentType] = type }
+        headers[.xRequestId] = requestId
+        for header in answer.headers {
+            guard let name = HTTPField.Name(header.name) else { continue }
+            headers.append(HTTPField(name: name, value: header.value))
+        }
+        if isDraining() { headers[.connection] = "close" }
+        if answer.status != 204 { headers[.contentLength] = String(answer.body.count) }
+        let status = HTTPResponse.Status(code: answer.status)
+        guard !isHead, !answer.body.isEmpty else { return Response(status: status, headers: headers) }
+        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.body)))
+    }
+}
+
+extension HTTPField.Name {
+    static let xRequestId = constant("X-Request-Id")
+
+    private static func constant(_ name: String) -> HTTPField.Name {
+        guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid header name") }
+        return name
+    }
+}
+
+extension Duration {
+    var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}
