@@ -111,6 +111,12 @@ let package = Package(
         tests(of: "Security"),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Manifest"),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["TestSupport", "Postgres", logging, "runner"],
+            path: "Tests/EndToEndTests",
+            swiftSettings: settings
+        ),
         tests(of: "Helpdesk", ["Functions", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

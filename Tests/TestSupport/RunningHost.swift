@@ -84,8 +84,9 @@ package enum Checkout {
             .deletingLastPathComponent().path
     }
 
-    /// The executable beside the test bundle that runs.
+    /// The executable beside the test bundle that runs, unless RUNNER_EXECUTABLE names another.
     package static var executable: String {
+        if let given = ProcessInfo.processInfo.environment["RUNNER_EXECUTABLE"] { return given }
         let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let folder = URL(fileURLWithPath: bundle).deletingLastPathComponent().path
         let beside = folder + "/runner"
