@@ -12,6 +12,13 @@ package enum Registry {
         // Channels
         CreateChannel.self, ListChannels.self, GetChannel.self, UpdateChannel.self, DeleteChannel.self,
         ListChannelTemplates.self,
+        // Tickets
+        CreateTicket.self, ListTickets.self, GetTicket.self, UpdateTicket.self, AssignTicket.self, CloseTicket.self,
+        ReadTicket.self,
+        // Messages
+        ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        // Webhooks
+        VerifyWebhook.self, ReceiveWebhook.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
     ]

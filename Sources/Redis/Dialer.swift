@@ -70,10 +70,15 @@ struct Dialer: Sendable {
     }
 }
 
-/// A command sent before all others; when it is needed, its refusal ends the connection.
+/// A command sent before all others, whose refusal ends the connection.
 struct Greeting: Sendable {
     let command: [RedisArgument]
+    /// False for a courtesy: an account that may not send it does without.
     let isNeeded: Bool
+
+    func forgives(_ error: String) -> Bool {
+        !isNeeded && (error.hasPrefix("NOPERM") || error.hasPrefix("ERR unknown"))
+    }
 }
 
 /// Turns a channel's bytes into answers: the first ones are the greeting's, the rest the owner's.
@@ -129,7 +134,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Takes the greeting's answers off the front of `replies`.
     private func welcome(_ replies: inout [RESPValue], on channel: any Channel) {
         while !replies.isEmpty, let greeting = greeting.popFirst() {
-            guard case .error(let message) = replies.removeFirst(), greeting.isNeeded else { continue }
+            guard case .error(let message) = replies.removeFirst(), !greeting.forgives(message) else { continue }
             let word = greeting.command.first.map { if case .string(let word) = $0 { word } else { "" } } ?? ""
             failure = failure ?? .connection("Redis refused \(word): \(message)")
         }

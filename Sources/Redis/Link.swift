@@ -49,6 +49,9 @@ final class Link: Sendable {
         guard !commands.contains(where: \.isEmpty) else {
             return fail(commands.count, .configuration("a command has no words"), reply)
         }
+        if let timeout, timeout <= .zero {
+            return fail(commands.count, .timeout("the deadline passed before the command was sent"), reply)
+        }
         let now = NIODeadline.now()
         let patience = TimeAmount(clamping: configuration.commandTimeout)
         let limit = timeout.map { TimeAmount(clamping: $0) } ?? patience
@@ -175,21 +178,40 @@ extension Link {
         take(steps)
     }
 
+    /// A connection given up, and what is left to do about it.
+    private struct Loss {
+        let channel: any Channel
+        let entries: [LinkState.Entry]
+        let error: RedisError
+        /// Given up by this side for a caller's sake, so nothing is wrong with Redis.
+        let isOurs: Bool
+        var steps = Steps()
+    }
+
     /// Gives the connection up if it is still `channel` (or whichever it is), and fails what was under way on it.
     private func lose(_ channel: (any Channel)?, because error: RedisError, isOurs: Bool) {
-        let now = NIODeadline.now()
-        let lost = state.withLock { state -> (channel: any Channel, entries: [LinkState.Entry], steps: Steps)? in
-            guard case .open(let current) = state.phase, channel.map({ $0 === current }) ?? true else { return nil }
-            let entries = state.lose(now: now, failures: isOurs ? 0 : 1)
-            var steps = Steps()
-            if policy.staysConnected { steps.dials = state.claimDial(now: now) }
-            return (current, entries, steps)
+        let loss = state.withLock { state -> Loss? in
+            if let channel, case .open(let current) = state.phase, current !== channel { return nil }
+            return lose(&state, because: error, isOurs: isOurs)
         }
-        guard let lost else { return }
-        lost.channel.close(promise: nil)
-        logger.log(level: isOurs ? .debug : .warning, "connection lost", metadata: ["error": "\(error.message)"])
-        for entry in lost.entries { entry.settle(.failure(error)) }
-        take(lost.steps)
+        if let loss { bear(loss) }
+    }
+
+    private func lose(_ state: inout LinkState, because error: RedisError, isOurs: Bool) -> Loss? {
+        guard case .open(let channel) = state.phase else { return nil }
+        let now = NIODeadline.now()
+        let entries = state.lose(now: now, failures: isOurs ? 0 : 1)
+        var loss = Loss(channel: channel, entries: entries, error: error, isOurs: isOurs)
+        if policy.staysConnected { loss.steps.dials = state.claimDial(now: now) }
+        return loss
+    }
+
+    private func bear(_ loss: Loss) {
+        loss.channel.close(promise: nil)
+        let metadata: Logger.Metadata = ["error": "\(loss.error.message)"]
+        logger.log(level: loss.isOurs ? .debug : .warning, "connection lost", metadata: metadata)
+        for entry in loss.entries { entry.settle(.failure(loss.error)) }
+        take(loss.steps)
     }
 
     /// The alarm set for `time` rings; an earlier one may have taken its place.
@@ -198,28 +220,39 @@ extension Link {
         look()
     }
 
-    /// Fails what is overdue, gives up a silent connection, and sets the next alarm.
+    /// Fails what is overdue, gives up a connection that is silent or must end, and sets the next alarm.
+    ///
+    /// The connection is given up before anybody hears of it, so that a caller's next command gets a new one.
     private func look() {
         let now = NIODeadline.now()
         let patience = TimeAmount(clamping: configuration.commandTimeout)
-        let (overdue, isSilent, steps) = state.withLock { state -> (LinkState.Overdue, Bool, Steps) in
-            let isSilent = state.isSilent(now: now, patience: patience)
-            let overdue = isSilent ? LinkState.Overdue() : state.takeOverdue(now: now)
-            var steps = Steps()
-            if !isSilent, let next = state.nextAlarm(patience: patience) { steps.alarm = state.claimAlarm(at: next) }
-            return (overdue, isSilent, steps)
+        var overdue = LinkState.Overdue()
+        var loss: Loss?
+        let steps = state.withLock { state in
+            if !policy.endsAtDeadline, state.isSilent(now: now, patience: patience) {
+                loss = lose(
+                    &state,
+                    because: .connection("no answer within \(configuration.commandTimeout)"),
+                    isOurs: false
+                )
+            } else {
+                overdue = state.takeOverdue(now: now)
+                if policy.endsAtDeadline, !overdue.unanswered.isEmpty {
+                    loss = lose(
+                        &state,
+                        because: .connection("an earlier command was not answered in time"),
+                        isOurs: true
+                    )
+                }
+            }
+            return Steps(alarm: state.nextAlarm(patience: patience).flatMap { state.claimAlarm(at: $0) })
         }
         take(steps)
-        let unanswered = RedisError.timeout("no answer before the deadline")
         for entry in overdue.unsent {
             entry.settle(.failure(.connection("no connection: \(overdue.reason?.message ?? "still connecting")")))
         }
-        for entry in overdue.unanswered { entry.settle(.failure(unanswered)) }
-        if isSilent {
-            lose(nil, because: .connection("no answer within \(configuration.commandTimeout)"), isOurs: false)
-        } else if policy.endsAtDeadline, !overdue.unanswered.isEmpty {
-            lose(nil, because: .connection("an earlier command had no answer before its deadline"), isOurs: true)
-        }
+        for entry in overdue.unanswered { entry.settle(.failure(.timeout("no answer before the deadline"))) }
+        if let loss { bear(loss) }
     }
 }
 

@@ -15,8 +15,8 @@ package final class Redis: Sendable {
     private let logger: Logger
     private let group: any EventLoopGroup
     private let link: Link
-    /// Ends each connection this client gave out, by its identity, in ``shutdown()``.
-    private let others = Mutex<[ObjectIdentifier: @Sendable () async -> Void]>([:])
+    /// Ends each connection this client gave out, by its identity; `nil` once the client is shut down.
+    private let others = Mutex<[ObjectIdentifier: @Sendable () async -> Void]?>([:])
 
     package init(
         _ configuration: RedisConfiguration,
@@ -40,8 +40,8 @@ package final class Redis: Sendable {
     /// Closes every connection, those for blocking reads and subscriptions too; calls under way and later ones fail.
     package func shutdown() async {
         let endings = others.withLock { others in
-            defer { others = [:] }
-            return Array(others.values)
+            defer { others = nil }
+            return others.map { Array($0.values) } ?? []
         }
         for end in endings { await end() }
         await link.shutdown()
@@ -58,6 +58,7 @@ package final class Redis: Sendable {
     /// - Parameters:
     ///   - arguments: the command's words, at least one.
     ///   - timeout: how long to wait in all, instead of the configuration's command timeout.
+    /// - Returns: the answer, never an error.
     /// - Throws: ``RedisError``; of kind `server` when the answer is an error.
     package func command(
         _ arguments: [RedisArgument],
@@ -98,6 +99,7 @@ package final class Redis: Sendable {
     /// A connection of its own for commands that block, opened by its first command.
     ///
     /// - Parameter name: what `CLIENT LIST` shows after the client's name.
+    /// - Returns: a connection for one caller, closed by ``shutdown()`` at the latest.
     package func blocking(name: String) -> RedisBlockingConnection {
         let link = Link(
             name: "\(configuration.clientName):\(name)",
@@ -106,9 +108,9 @@ package final class Redis: Sendable {
             loop: group.next(),
             logger: logger
         )
-        let connection = RedisBlockingConnection(link)
-        register(link) { [weak link] in await link?.shutdown() }
-        return connection
+        let identity = ObjectIdentifier(link)
+        if !register(identity, { [weak link] in await link?.shutdown() }) { link.close() }
+        return RedisBlockingConnection(link) { [weak self] in self?.forget(identity) }
     }
 
     /// The messages of some channels, on a connection of its own that lives as long as the stream is read.
@@ -128,19 +130,28 @@ package final class Redis: Sendable {
             logger: logger,
             continuation: continuation
         )
-        let identity = register(subscription) { [weak subscription] in await subscription?.shutdown() }
+        let identity = ObjectIdentifier(subscription)
         continuation.onTermination = { [weak self] _ in
             subscription.close()
-            _ = self?.others.withLock { $0.removeValue(forKey: identity) }
+            self?.forget(identity)
         }
-        subscription.start()
+        if register(identity, { [weak subscription] in await subscription?.shutdown() }) {
+            subscription.start()
+        } else {
+            subscription.close()
+        }
         return stream
     }
 
-    @discardableResult
-    private func register(_ owner: AnyObject, _ end: @escaping @Sendable () async -> Void) -> ObjectIdentifier {
-        let identity = ObjectIdentifier(owner)
-        others.withLock { $0[identity] = end }
-        return identity
+    /// Remembers what to end in ``shutdown()``; false when that has been called already.
+    private func register(_ identity: ObjectIdentifier, _ end: @escaping @Sendable () async -> Void) -> Bool {
+        others.withLock { others in
+            others?[identity] = end
+            return others != nil
+        }
+    }
+
+    private func forget(_ identity: ObjectIdentifier) {
+        _ = others.withLock { $0?.removeValue(forKey: identity) }
     }
 }

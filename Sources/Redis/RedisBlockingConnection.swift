@@ -4,10 +4,15 @@
 /// caller: commands of several wait for each other.
 package final class RedisBlockingConnection: Sendable {
     private let link: Link
+    private let ended: @Sendable () -> Void
 
-    init(_ link: Link) { self.link = link }
+    /// Hears of the end in `ended`, perhaps twice.
+    init(_ link: Link, ended: @escaping @Sendable () -> Void) {
+        self.link = link
+        self.ended = ended
+    }
 
-    deinit { link.close() }
+    deinit { close() }
 
     /// Sends one command and returns its answer.
     ///
@@ -29,5 +34,8 @@ package final class RedisBlockingConnection: Sendable {
     }
 
     /// Closes the connection for good; a command under way fails with kind `connection`.
-    package func close() { link.close() }
+    package func close() {
+        link.close()
+        ended()
+    }
 }

@@ -33,8 +33,7 @@ final class SingleReply: Reply {
     }
 
     /// Suspends until the answer, a failure or the task's cancellation, which `abandoned` hears of if it came first.
-    ///
-    /// - Parameter send: is called once, unless the task was cancelled before.
+    /// `send` is called once, unless the task was cancelled before.
     func outcome(
         sending send: (SingleReply) -> Void,
         abandoned: @escaping @Sendable () -> Void = {}
@@ -47,8 +46,8 @@ final class SingleReply: Reply {
             }
         } onCancel: {
             guard let continuation = take() else { return }
-            continuation.resume(returning: .failure(.cancelled))
             abandoned()
+            continuation.resume(returning: .failure(.cancelled))
         }
     }
 
@@ -103,8 +102,7 @@ final class PipelineReply: Reply {
     }
 
     /// Suspends until every command has an outcome or the task is cancelled.
-    ///
-    /// - Parameter send: is called once, unless the task was cancelled before.
+    /// `send` is called once, unless the task was cancelled before.
     func outcomes(sending send: (PipelineReply) -> Void) async -> [RedisOutcome] {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

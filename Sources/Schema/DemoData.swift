@@ -20,9 +20,8 @@ package enum DemoData {
 
     /// Makes the demo organisation, or nothing when its admin's address is taken: then the answer is `nil`.
     ///
-    /// - Parameters:
-    ///   - postgres: the application's or the owner's; the schema must be current.
-    ///   - passwordHash: of the password with which the admin and the agent log in.
+    /// `postgres` is the application's or the owner's, and its schema current; `passwordHash` is of the password with
+    /// which both the admin and the agent log in.
     package static func seed(_ postgres: Postgres, passwordHash: String) async throws -> Summary? {
         let known = try await postgres.query("SELECT user_id FROM find_login(\(adminEmail))")
         guard known.isEmpty else { return nil }

@@ -56,6 +56,8 @@ extension Migration {
         Migration(4, "tickets_and_messages", PackageResources._004_tickets_and_messages_sql),
         Migration(5, "events_audit_and_keys", PackageResources._005_events_audit_and_keys_sql),
         Migration(6, "search_and_sweeps", PackageResources._006_search_and_sweeps_sql),
+        Migration(7, "receive_messages", PackageResources._007_receive_messages_sql),
+        Migration(8, "deliver_messages", PackageResources._008_deliver_messages_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -119,7 +119,8 @@ package struct Migrator: Sendable {
     ) async throws -> Duration? {
         try await postgres.withConnection { connection in
             try await waitForLock(progress) {
-                try await connection.query("SELECT pg_try_advisory_lock(\(Self.lock)) AS locked").first?.get("locked") ?? false
+                try await connection.query("SELECT pg_try_advisory_lock(\(Self.lock)) AS locked").first?.get("locked")
+                    ?? false
             }
             let outcome: Result<Duration?, any Error>
             do {
@@ -127,8 +128,8 @@ package struct Migrator: Sendable {
             } catch {
                 outcome = .failure(error)
             }
-            // The connection goes back to the pool: give back what belongs to its session. Where that fails, it is broken, and
-            // the server has released the lock by itself.
+            // The connection goes back to the pool: give back what belongs to its session. Where that fails, it is
+            // broken, and the server has released the lock by itself.
             _ = try? await connection.simple("SELECT pg_advisory_unlock_all()")
             _ = try? await connection.simple("RESET statement_timeout")
             return try outcome.get()
@@ -194,7 +195,8 @@ package struct Migrator: Sendable {
             result = try await postgres.transaction(opening: ["SET LOCAL statement_timeout = 0"]) { connection in
                 let locked = try await connection.query("SELECT pg_try_advisory_xact_lock(\(Self.lock)) AS locked")
                 guard let row = locked.first, try row.get("locked", as: Bool.self) else { return nil }
-                // Whoever waits for a table's lock makes all that come after wait too: better give up than stop the service.
+                // Whoever waits for a table's lock makes all that come after wait too: better give up than stop the
+                // service.
                 try await connection.simple("SET LOCAL lock_timeout = '15s'")
                 return try await body(connection)
             }

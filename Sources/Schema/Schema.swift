@@ -10,7 +10,7 @@ package enum Schema {
         do {
             let rows = try await postgres.query("SELECT coalesce(max(version), 0) AS version FROM schema_migrations")
             return try rows.first?.get("version") ?? 0
-        } catch where error.sqlState == "42P01" {
+        } catch  where error.sqlState == "42P01" {
             return 0
         }
     }
@@ -56,8 +56,8 @@ package enum Schema {
     /// Lets a log-in role be the application: makes it a member of `delightchat_app`, and makes the role itself when it
     /// does not exist and a password is given (an empty one: no password, for sockets with peer or trust).
     ///
-    /// Run it as the owner after the migrations. Doing it again changes nothing, the password of a role that exists least
-    /// of all.
+    /// Run it as the owner after the migrations. Doing it again changes nothing, the password of a role that exists
+    /// least of all.
     package static func admit(_ login: String, password: String? = nil, in postgres: Postgres) async throws {
         try await postgres.transaction { connection in
             let found = try await connection.query("SELECT FROM pg_roles WHERE rolname = \(login)")

@@ -114,8 +114,10 @@ import Testing
     @Test func everyColumnThatNamesARowHasItsReference() async throws {
         // By value on purpose: what they point to may be of several kinds, or go before them.
         let byValue = [
-            "audit.actor_id", "audit.entity_id", "audit.request_id", "contact_identities.scope", "email_directory.user_id",
-            "events.entity_id", "events.ticket_id", "channel_directory.channel_id", "messages.author_id", "messages.external_id",
+            "audit.actor_id", "audit.entity_id", "audit.request_id", "contact_identities.scope",
+            "email_directory.user_id",
+            "events.entity_id", "events.ticket_id", "channel_directory.channel_id", "messages.author_id",
+            "messages.external_id",
             "early_statuses.external_id", "unprocessed_events.job_id",
         ]
         let without = try await names(
@@ -137,7 +139,11 @@ import Testing
     }
 
     @Test func hasNoEnumTypes() async throws {
-        #expect(try await names("SELECT typname::text AS name FROM pg_type WHERE typtype = 'e' AND typnamespace = 'public'::regnamespace") == [])
+        #expect(
+            try await names(
+                "SELECT typname::text AS name FROM pg_type WHERE typtype = 'e' AND typnamespace = 'public'::regnamespace"
+            ) == []
+        )
     }
 
     @Test func everyDefinersFunctionIsTheDirectorysAndShut() async throws {

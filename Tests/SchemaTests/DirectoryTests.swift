@@ -14,7 +14,9 @@ import Testing
     @Test func findsALogInByItsAddressInAnyCase() async throws {
         let world = try await World()
 
-        let rows = try await ask("SELECT org_id, user_id, email, password_hash FROM find_login(\(world.email.uppercased()))")
+        let rows = try await ask(
+            "SELECT org_id, user_id, email, password_hash FROM find_login(\(world.email.uppercased()))"
+        )
         let unknown = try await ask("SELECT FROM find_login('nobody@example.com')")
 
         let row = try #require(rows.first)
@@ -75,7 +77,9 @@ import Testing
 
     @Test func findsAChannelUntilItIsDeleted() async throws {
         let world = try await World()
-        try await world.query("UPDATE channels SET credentials = '\\x01ff', status = 'disabled' WHERE id = \(world.channel)")
+        try await world.query(
+            "UPDATE channels SET credentials = '\\x01ff', status = 'disabled' WHERE id = \(world.channel)"
+        )
 
         let rows = try await ask("SELECT org_id, type, status, credentials FROM find_channel(\(world.channel))")
         try await world.query("UPDATE channels SET deleted_at = now() WHERE id = \(world.channel)")
@@ -187,8 +191,12 @@ import Testing
     @Test func listsOrganisationsByPages() async throws {
         let (one, other) = try await (World(), World())
 
-        let all = try await ask("SELECT org_id FROM list_organisations(max => 100000)").map { try $0.get("org_id", as: UUID.self) }
-        let after = try await ask("SELECT org_id FROM list_organisations(\(one.org), 100000)").map { try $0.get("org_id", as: UUID.self) }
+        let all = try await ask("SELECT org_id FROM list_organisations(max => 100000)").map {
+            try $0.get("org_id", as: UUID.self)
+        }
+        let after = try await ask("SELECT org_id FROM list_organisations(\(one.org), 100000)").map {
+            try $0.get("org_id", as: UUID.self)
+        }
 
         #expect(all.contains(one.org) && all.contains(other.org))
         #expect(!after.contains(one.org) && after.contains(other.org))

@@ -42,13 +42,17 @@ import Testing
             }
         }
 
-        #expect(told.withLock { $0 } == ["started 0001_one", "finished 0001_one", "started 0002_two", "finished 0002_two"])
+        #expect(
+            told.withLock { $0 } == ["started 0001_one", "finished 0001_one", "started 0002_two", "finished 0002_two"]
+        )
         await database.close()
     }
 
     @Test func appliesEachMigrationOnceAmongSeveralMigrators() async throws {
         let database = try await TestDatabase.empty()
-        let slow = [Migration(version: 1, name: "slow", script: "SELECT pg_sleep(0.3); CREATE TABLE slow (id integer);")]
+        let slow = [
+            Migration(version: 1, name: "slow", script: "SELECT pg_sleep(0.3); CREATE TABLE slow (id integer);")
+        ]
         let migrations = slow + [Migration(version: 2, name: "two", script: "CREATE TABLE two (id integer);")]
 
         let applied = try await withThrowingTaskGroup(of: [Migration].self) { group in
@@ -101,7 +105,9 @@ import Testing
             try await Migrator(database.owner, migrations: steps).migrate()
         }
 
-        #expect(error?.description == "migration 0001_one is pending although 2 has been applied; give it a number above 2")
+        #expect(
+            error?.description == "migration 0001_one is pending although 2 has been applied; give it a number above 2"
+        )
         await database.close()
     }
 
@@ -133,7 +139,9 @@ import Testing
         try await Migrator(database.owner, migrations: [steps[0]]).migrate()
         _ = try await database.owner.query("INSERT INTO one VALUES (1)")
 
-        await #expect(throws: MigrationError.self) { try await Migrator(database.owner, migrations: migrations).migrate() }
+        await #expect(throws: MigrationError.self) {
+            try await Migrator(database.owner, migrations: migrations).migrate()
+        }
         _ = try await database.owner.query("TRUNCATE one")
         let applied = try await withThrowingTaskGroup(of: [Migration].self) { group in
             for _ in 0..<3 {
@@ -163,17 +171,16 @@ import Testing
 
     @Test func saysThatTheOwnerIsNoMemberOfTheDirectoryRole() async throws {
         let database = try await TestDatabase.empty()
-        try await database.administrator.withConnection { connection in
-            try await connection.simple("GRANT CREATE ON SCHEMA public TO schema_test_stranger")
-            try await connection.simple(
-                "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO schema_test_stranger', current_database()); END $$"
-            )
-        }
+        _ = try await database.administrator.run([
+            "GRANT CREATE ON SCHEMA public TO schema_test_stranger",
+            "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO schema_test_stranger', current_database()); END $$",
+        ])
         let stranger = try await database.stranger()
 
         let error = await #expect(throws: MigrationError.self) { try await Migrator(stranger).migrate() }
 
         #expect(error?.description.contains("role schema_test_stranger is no member of delightchat_directory") == true)
+        #expect(error?.description.contains("GRANT delightchat_directory TO schema_test_stranger") == true)
         await stranger.shutdown()
         await database.close()
     }

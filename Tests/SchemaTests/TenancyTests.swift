@@ -111,6 +111,31 @@ import Testing
         #expect(try await world.count("audit") == 1)
     }
 
+    @Test func admitsALogInRoleAndMakesItWhereItIsMissing() async throws {
+        let database = try await TestDatabase.shared
+        let name = "schema_test_\"\(UUID().uuidString.prefix(8))"
+
+        try await Schema.admit(name, password: "it's a secret", in: database.owner)
+        try await Schema.admit(name, password: "another", in: database.owner)
+
+        let rows = try await database.administrator.query(
+            """
+            SELECT rolcanlogin AND NOT rolsuper AND pg_has_role(oid, 'delightchat_app', 'USAGE') AS is_admitted
+              FROM pg_roles WHERE rolname = \(name)
+            """
+        )
+        #expect(try rows.map { try $0.get("is_admitted", as: Bool.self) } == [true])
+        _ = try await database.administrator.query("DROP ROLE \(raw: .identifier(name))")
+    }
+
+    @Test func saysThatALogInRoleIsMissing() async throws {
+        let database = try await TestDatabase.shared
+
+        let state = try await sqlState { try await Schema.admit("schema_test_nobody", in: database.owner) }
+
+        #expect(state == "42704")
+    }
+
     @Test func namesTheFaultOfARoleThatIsNotBound() async throws {
         let database = try await TestDatabase.shared
         let stranger = try await database.stranger()
@@ -131,7 +156,9 @@ import Testing
 }
 
 @Suite struct EnterOrganisationTests {
-    private func enter(_ world: World, role: String = "admin", session: UUID? = nil, user: UUID? = nil) async throws -> String? {
+    private func enter(_ world: World, role: String = "admin", session: UUID? = nil, user: UUID? = nil) async throws
+        -> String?
+    {
         let rows = try await world.database.application.run([
             "SELECT enter_organisation(\(world.org), \(user ?? world.user), \(session ?? world.session), \(role)) AS name",
             "SELECT subject FROM tickets WHERE org_id = \(world.org)",

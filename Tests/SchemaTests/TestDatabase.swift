@@ -6,7 +6,8 @@ import Testing
 
 @testable import Schema
 
-/// A database of its own in the cluster of TEST_POSTGRES_URL, with an owner who is no superuser and an application's log-in.
+/// A database of its own in the cluster of TEST_POSTGRES_URL, with an owner who is no superuser and an application's
+/// log-in.
 struct TestDatabase {
     let owner: Postgres
     let application: Postgres
@@ -32,10 +33,11 @@ struct TestDatabase {
     static func empty() async throws -> TestDatabase {
         let server = Postgres(PostgresConfiguration(url: try url()), logger: logger)
         let name = "schema_test_\(UUID().uuidString.prefix(8).lowercased())"
-        try await server.withConnection { connection in
-            try await connection.simple(roles)
-            try await connection.simple("CREATE DATABASE \(name) OWNER \(ownerName)")
-        }
+        _ = try await server.query(roles)
+        _ = try await server.query(
+            "CREATE DATABASE \(raw: .identifier(name)) OWNER \(raw: .identifier(ownerName))",
+            timeout: .seconds(60)
+        )
         await server.shutdown()
         return TestDatabase(
             owner: Postgres(
@@ -87,17 +89,17 @@ struct TestDatabase {
     }
 
     /// Roles belong to the cluster, so suites that run at once meet here.
-    private static let roles = """
+    private static let roles: SQL = """
         DO $$
         BEGIN
             PERFORM pg_advisory_xact_lock(4711);
             IF to_regrole('delightchat_app') IS NULL THEN CREATE ROLE delightchat_app NOLOGIN; END IF;
             IF to_regrole('delightchat_directory') IS NULL THEN CREATE ROLE delightchat_directory NOLOGIN; END IF;
-            IF to_regrole('\(ownerName)') IS NULL THEN
-                CREATE ROLE \(ownerName) LOGIN CREATEROLE PASSWORD 'test';
-                GRANT delightchat_app, delightchat_directory TO \(ownerName) WITH ADMIN OPTION;
+            IF to_regrole('schema_test_owner') IS NULL THEN
+                CREATE ROLE schema_test_owner LOGIN CREATEROLE PASSWORD 'test';
+                GRANT delightchat_app, delightchat_directory TO schema_test_owner WITH ADMIN OPTION;
             END IF;
-            IF to_regrole('\(applicationName)') IS NULL THEN CREATE ROLE \(applicationName) LOGIN PASSWORD 'test'; END IF;
+            IF to_regrole('schema_test_app') IS NULL THEN CREATE ROLE schema_test_app LOGIN PASSWORD 'test'; END IF;
             IF to_regrole('schema_test_stranger') IS NULL THEN CREATE ROLE schema_test_stranger LOGIN PASSWORD 'test'; END IF;
         END
         $$

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Schema
 
-/// 20,000 tickets of one organisation and as many of others, made once: 1 in 100 not closed, 1 in 50 unassigned.
+/// 10,000 tickets of one organisation and as many of another, made once: 1 in 100 not closed, 1 in 50 unassigned.
 private struct Crowd {
     let world: World
     let assignee: UUID
@@ -18,17 +18,20 @@ private struct Crowd {
     private static let task = Task {
         let (world, neighbour) = try await (World(), World())
         let crowd = Crowd(world: world, assignee: .v7(), channel: .v7())
-        try await world.run(crowd.statements)
+        try await crowd.fill()
         try await Crowd(world: neighbour, assignee: .v7(), channel: .v7()).fill()
-        try await world.database.owner.withConnection { connection in
-            try await connection.simple("ANALYZE tickets")
-            try await connection.simple("ANALYZE ticket_tags")
-            try await connection.simple("ANALYZE messages")
-        }
+        _ = try await world.database.owner.query("ANALYZE tickets, ticket_tags, messages")
         return crowd
     }
 
-    private func fill() async throws { try await world.run(statements) }
+    private func fill() async throws {
+        try await world.database.application.transaction(
+            opening: ["SELECT enter_organisation(\(world.org))"],
+            timeout: .seconds(120)
+        ) { connection in
+            _ = try await connection.run(statements)
+        }
+    }
 
     private var statements: [SQL] {
         [
@@ -39,26 +42,26 @@ private struct Crowd {
             "INSERT INTO channels (org_id, id, type, name) VALUES (\(world.org), \(channel), 'mock', 'Second')",
             """
             INSERT INTO contacts (org_id, name)
-            SELECT \(world.org), 'Contact ' || n FROM generate_series(1, 2000) AS n
+            SELECT \(world.org), 'Contact ' || n FROM generate_series(1, 1000) AS n
             """,
             """
             INSERT INTO conversations (org_id, channel_id, contact_id)
-            SELECT \(world.org), CASE WHEN row_number() OVER (ORDER BY id) % 20 = 0 THEN \(channel) ELSE \(world.channel) END, id
+            SELECT \(world.org), CASE WHEN row_number() OVER (ORDER BY id) % 20 = 0 THEN \(channel)::uuid ELSE \(world.channel)::uuid END, id
               FROM contacts WHERE id <> \(world.contact)
             """,
             """
             INSERT INTO tickets
                 (org_id, number, channel_id, contact_id, subject, status, priority, assignee_id, last_message_at, created_at, closed_at)
             SELECT \(world.org), 100 + n, c.channel_id, c.contact_id, 'Order number' || n,
-                   CASE WHEN n <= 19800 THEN 'closed' WHEN n % 3 = 0 THEN 'pending' ELSE 'open' END,
-                   (n * 7919 % 16)::numeric::integer / 4,
-                   CASE WHEN n % 50 = 0 THEN NULL WHEN n % 20 = 1 THEN \(assignee) ELSE \(world.user) END,
-                   at, at, CASE WHEN n <= 19800 THEN at END
-              FROM (SELECT n, now() - make_interval(mins => 20001 - n) AS at FROM generate_series(1, 20000) AS n) AS made
+                   CASE WHEN n <= 9900 THEN 'closed' WHEN n % 3 = 0 THEN 'pending' ELSE 'open' END,
+                   n * 7919 % 16 / 4,
+                   CASE WHEN n % 50 = 0 THEN NULL WHEN n % 20 = 1 THEN \(assignee)::uuid ELSE \(world.user)::uuid END,
+                   at, at, CASE WHEN n <= 9900 THEN at END
+              FROM (SELECT n, now() - make_interval(mins => 10001 - n) AS at FROM generate_series(1, 10000) AS n) AS made
               JOIN (
                     SELECT channel_id, contact_id, row_number() OVER (ORDER BY contact_id) AS place
                       FROM conversations WHERE contact_id <> \(world.contact)
-                   ) AS c ON c.place = 1 + n % 2000
+                   ) AS c ON c.place = 1 + n % 1000
             """,
             """
             INSERT INTO ticket_tags (org_id, ticket_id, tag)
@@ -66,7 +69,7 @@ private struct Crowd {
             """,
             """
             INSERT INTO messages (org_id, channel_id, contact_id, ticket_id, direction, author_type, status, text)
-            SELECT org_id, channel_id, contact_id, id, 'inbound', 'contact', 'received', 'hello word' || number % 500
+            SELECT org_id, channel_id, contact_id, id, 'inbound', 'contact', 'received', 'hello word' || number % 250
               FROM tickets
             """,
         ]
@@ -96,7 +99,8 @@ enum Sort: String, CaseIterable {
 }
 
 @Suite struct TicketListTests {
-    /// The list as the application runs it; its plan must read an index led by the organisation and not all its tickets.
+    /// The list as the application runs it; its plan must read an index led by the organisation and not all its
+    /// tickets.
     @Test(arguments: Filter.allCases, Sort.allCases)
     func readsAnIndex(_ filter: Filter, _ sort: Sort) async throws {
         let crowd = try await Crowd.shared
@@ -130,7 +134,7 @@ enum Sort: String, CaseIterable {
         }
         #expect(!plan.contains { $0.contains("Seq Scan") }, "\(plan.joined(separator: "\n"))")
         #expect(plan.contains { $0.contains("org_id = ") }, "\(plan.joined(separator: "\n"))")
-        #expect(passed.reduce(0, +) < 3_000, "\(plan.joined(separator: "\n"))")
+        #expect(passed.reduce(0, +) < 1_500, "\(plan.joined(separator: "\n"))")
     }
 
     @Test func listsAPageOfMessagesByTheirIndex() async throws {
@@ -158,7 +162,10 @@ enum Sort: String, CaseIterable {
         }
     }
 
-    @Test(arguments: ["KETTLE", "broken kettle", "carl", "+4915112345678", "4915112345678", "smoking", "kettle or unheard", "\"it is\""])
+    @Test(arguments: [
+        "KETTLE", "broken kettle", "carl", "+4915112345678", "4915112345678", "smoking", "kettle or unheard",
+        "\"it is\"",
+    ])
     func findsSubjectContactAndText(_ query: String) async throws {
         let (world, other) = try await (World(), World())
         for world in [world, other] {
@@ -196,14 +203,18 @@ enum Sort: String, CaseIterable {
 
     @Test func filters() async throws {
         let world = try await World()
-        try await world.query("INSERT INTO ticket_tags (org_id, ticket_id, tag) VALUES (\(world.org), \(world.ticket), 'vip')")
+        try await world.query(
+            "INSERT INTO ticket_tags (org_id, ticket_id, tag) VALUES (\(world.org), \(world.ticket), 'vip')"
+        )
         let matching: [SQL] = [
-            "statuses => '{open,pending}'", "priorities => '{1}'", "channels => ARRAY[\(world.channel)]::uuid[]", "tags => '{bug,vip}'",
+            "statuses => '{open,pending}'", "priorities => '{1}'", "channels => ARRAY[\(world.channel)]::uuid[]",
+            "tags => '{bug,vip}'",
             "unassigned => true", "contact => \(world.contact)", "created_from => now() - interval '1 hour'",
             "created_to => now() + interval '1 hour'",
         ]
         let others: [SQL] = [
-            "statuses => '{closed}'", "priorities => '{0,2,3}'", "channels => ARRAY[\(UUID())]::uuid[]", "tags => '{bug}'",
+            "statuses => '{closed}'", "priorities => '{0,2,3}'", "channels => ARRAY[\(UUID())]::uuid[]",
+            "tags => '{bug}'",
             "assignee => \(world.user)", "contact => \(UUID())", "created_from => now() + interval '1 hour'",
             "created_to => now() - interval '1 hour'",
         ]

@@ -43,7 +43,9 @@ import Testing
     @Test func knowsANumberOnAllChannelsAndAHandleOnOne() async throws {
         let world = try await World()
         let second = UUID.v7()
-        try await world.query("INSERT INTO channels (org_id, id, type, name) VALUES (\(world.org), \(second), 'twitter', 'X')")
+        try await world.query(
+            "INSERT INTO channels (org_id, id, type, name) VALUES (\(world.org), \(second), 'twitter', 'X')"
+        )
         func insert(_ kind: String, _ value: String, on channel: UUID?) async throws -> Int {
             try await world.query(
                 """
@@ -54,9 +56,12 @@ import Testing
             ).affected
         }
 
-        let numbers = try await [insert("phone", "+4915112345678", on: nil), insert("phone", "+4915112345678", on: nil)]
+        let numbers = try await [
+            insert("phone", "+4915112345678", on: nil), insert("phone", "+4915112345678", on: nil),
+        ]
         let handles = try await [
-            insert("handle", "carl", on: world.channel), insert("handle", "carl", on: second), insert("handle", "carl", on: second),
+            insert("handle", "carl", on: world.channel), insert("handle", "carl", on: second),
+            insert("handle", "carl", on: second),
         ]
         let astray = try await sqlState { _ = try await insert("phone", "+4915112345679", on: second) }
 
@@ -82,7 +87,8 @@ import Testing
 
     @Test func ordersEventsByTransactionAndId() async throws {
         let world = try await World()
-        let insert: SQL = "INSERT INTO events (org_id, type, entity_id) VALUES (\(world.org), 'ticket.updated', \(world.ticket))"
+        let insert: SQL =
+            "INSERT INTO events (org_id, type, entity_id) VALUES (\(world.org), 'ticket.updated', \(world.ticket))"
         try await world.run([insert, insert])
         try await world.run([insert])
 

@@ -99,4 +99,72 @@ struct TicketStore {
          WHERE org_id = \(organisation) AND id = \(id) AND unread_count > 0
         """
     }
+
+    // Opening one
+
+    /// A row where this organisation has the channel and it isn't deleted.
+    func findChannel(_ id: Channel.ID) -> SQL {
+        "SELECT 1 FROM channels AS c WHERE c.org_id = \(organisation) AND c.id = \(id) AND c.deleted_at IS NULL"
+    }
+
+    /// A row where this organisation has the contact, who then stays until the transaction ends.
+    func findContact(_ id: Contact.ID?) -> SQL {
+        "SELECT 1 FROM contacts AS k WHERE k.org_id = \(organisation) AND k.id = \(id) FOR KEY SHARE"
+    }
+
+    /// Makes or locks the conversation of a contact on a channel: until the transaction ends nobody else finds or opens a
+    /// ticket in it.
+    func lockConversation(on channel: Channel.ID, with contact: Contact.ID) -> SQL {
+        """
+        INSERT INTO conversations AS v (org_id, channel_id, contact_id)
+        VALUES (\(organisation), \(channel), \(contact))
+        ON CONFLICT (org_id, channel_id, contact_id) DO UPDATE SET ticket_id = v.ticket_id
+        """
+    }
+
+    /// Whether the contact may be written to on the channel; the columns of ``MessageStore/lockTicket(_:)`` that tell.
+    func reach(_ channel: Channel.ID, with contact: Contact.ID) -> SQL {
+        """
+        SELECT c.type AS channel_type, CASE WHEN c.deleted_at IS NULL THEN c.status ELSE 'deleted' END AS channel_status,
+               \(raw: Ticket.windowEnd) > now() AS is_window_open
+          FROM channels AS c
+          JOIN conversations AS v ON v.org_id = c.org_id AND v.channel_id = c.id AND v.contact_id = \(contact)
+         WHERE c.org_id = \(organisation) AND c.id = \(channel)
+        """
+    }
+
+    /// The next `number`; no other is given out until the transaction ends.
+    func takeNumber() -> SQL {
+        "SELECT next_ticket_number(\(organisation)::uuid) AS number"
+    }
+
+    /// Opens a ticket; without an assignee it goes to whose turn it is, where the organisation assigns by round robin.
+    ///
+    /// Comes after ``takeNumber()``, whose lock makes turns one at a time.
+    func open(
+        _ id: Ticket.ID,
+        number: Int,
+        on channel: Channel.ID,
+        with contact: Contact.ID,
+        subject: String?,
+        priority: Int,
+        assignee: User.ID?
+    ) -> SQL {
+        """
+        INSERT INTO tickets
+               (org_id, id, number, channel_id, contact_id, subject, priority, assignee_id)
+        VALUES (\(organisation), \(id), \(number), \(channel), \(contact), \(subject), \(priority)::smallint,
+                CASE WHEN \(assignee)::uuid IS NULL THEN (next_assignees(\(organisation)::uuid, 1))[1]
+                     ELSE \(assignee)::uuid END)
+        """
+    }
+
+    /// Lets the contact's next message on the channel go to this ticket.
+    func makeCurrent(_ id: Ticket.ID, on channel: Channel.ID, with contact: Contact.ID) -> SQL {
+        """
+        UPDATE conversations
+           SET ticket_id = \(id)
+         WHERE org_id = \(organisation) AND channel_id = \(channel) AND contact_id = \(contact)
+        """
+    }
 }

@@ -1,38 +1,44 @@
 -- Roles, and the few functions that every later migration and every statement leans on.
 --
--- Three roles have a part. The owner is whoever migrates: it owns the tables and needs no superuser, only CREATEROLE (or an
--- administrator who has made the two roles below). `delightchat_app` is a group without log-in that holds every grant; the
--- log-in of DATABASE_URL is a member of it. `delightchat_directory` owns the SECURITY DEFINER functions that must look
--- beyond one organisation; nobody logs in as it, and it reaches only the columns that its functions name.
+-- Three roles have a part. The owner is whoever migrates: it owns the tables and needs no superuser, only CREATEROLE
+-- (or an administrator who has made the two roles below). `delightchat_app` is a group without log-in that holds every
+-- grant; the log-in of DATABASE_URL is a member of it. `delightchat_directory` owns the SECURITY DEFINER functions that
+-- must look beyond one organisation; nobody logs in as it, and it reaches only the columns that its functions name.
 
 DO $$
 DECLARE
     wanted text;
 BEGIN
     IF NOT has_schema_privilege('public', 'CREATE') OR NOT has_database_privilege(current_database(), 'CREATE') THEN
-        RAISE EXCEPTION 'role % may not create objects in the schema public of database %', current_user, current_database()
+        RAISE EXCEPTION 'role % may not create objects in the schema public of database %',
+            current_user, current_database()
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('Make it the owner: ALTER DATABASE %I OWNER TO %I;', current_database(), current_user);
+                  DETAIL = format('Make it the owner: ALTER DATABASE %I OWNER TO %I;', current_database(), current_user);
     END IF;
     FOREACH wanted IN ARRAY ARRAY['delightchat_app', 'delightchat_directory'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
             EXCEPTION
-                WHEN duplicate_object OR unique_violation THEN NULL;  -- another database of this cluster migrates right now
+                -- Another database of this cluster migrates right now.
+                WHEN duplicate_object OR unique_violation THEN NULL;
                 WHEN insufficient_privilege THEN
                     RAISE EXCEPTION 'role % may not create the role %', current_user, wanted
                         USING ERRCODE = 'insufficient_privilege',
-                              HINT = format(
-                                  'Run ALTER ROLE %I CREATEROLE; or, as an administrator: CREATE ROLE %I NOLOGIN; GRANT %I TO %I;',
+                              DETAIL = format(
+                                  'As an administrator: ALTER ROLE %I CREATEROLE; or: '
+                                      'CREATE ROLE %I NOLOGIN; GRANT %I TO %I WITH ADMIN OPTION;',
                                   current_user, wanted, wanted, current_user
                               );
             END;
         END IF;
     END LOOP;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname IN ('delightchat_app', 'delightchat_directory') AND (rolsuper OR rolbypassrls)) THEN
+    IF EXISTS (
+        SELECT FROM pg_roles
+         WHERE rolname IN ('delightchat_app', 'delightchat_directory') AND (rolsuper OR rolbypassrls)
+    ) THEN
         RAISE EXCEPTION 'the roles delightchat_app and delightchat_directory may be neither SUPERUSER nor BYPASSRLS'
-            USING HINT = 'ALTER ROLE … NOSUPERUSER NOBYPASSRLS;';
+            USING DETAIL = 'ALTER ROLE … NOSUPERUSER NOBYPASSRLS;';
     END IF;
     -- To hand its functions over to the directory role, the owner must be a member of it.
     IF NOT pg_has_role(current_user, 'delightchat_directory', 'USAGE') THEN
@@ -41,7 +47,7 @@ BEGIN
         EXCEPTION WHEN insufficient_privilege THEN
             RAISE EXCEPTION 'role % is no member of delightchat_directory', current_user
                 USING ERRCODE = 'insufficient_privilege',
-                      HINT = format('As an administrator: GRANT delightchat_directory TO %I;', current_user);
+                      DETAIL = format('As an administrator: GRANT delightchat_directory TO %I;', current_user);
         END;
     END IF;
 END
@@ -52,7 +58,8 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO delightchat_app, delightchat_directory;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
--- GIN indexes led by org_id, for the full-text search. Comes with PostgreSQL's contrib and is trusted: no superuser needed.
+-- GIN indexes led by org_id, for the full-text search. Comes with PostgreSQL's contrib and is trusted: no superuser
+-- needed.
 CREATE EXTENSION IF NOT EXISTS btree_gin WITH SCHEMA public;
 
 -- The one way in which text is compared without regard to case; stored in …_folded columns, because lower() on a column
@@ -96,10 +103,11 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION enter_organisation(uuid) TO delightchat_app;
 
--- For migrations only, from here to the end. ---------------------------------------------------------------------------
+-- For migrations only, from here to the end.
 
--- Shuts a tenant's table: row-level security that even the owner obeys, one policy, and these grants to the application.
--- `key` names the column that holds the organisation.
+-- Shuts a tenant's table: forced row-level security, one policy, and these grants to the application. The owner passes
+-- only as a member of the directory role, which lets later migrations fill columns. `key` names the column that holds
+-- the organisation.
 CREATE FUNCTION protect_table(target regclass, privileges text, key text DEFAULT 'org_id') RETURNS void
     LANGUAGE plpgsql VOLATILE
 AS $$
@@ -128,8 +136,8 @@ BEGIN
 END
 $$;
 
--- Makes a function the directory's: SECURITY DEFINER, a fixed search_path, callable by the application alone (a trigger's
--- function by nobody). A later CREATE OR REPLACE must be followed by this again.
+-- Makes a function the directory's: SECURITY DEFINER, a fixed search_path, callable by the application alone (a
+-- trigger's function by nobody). A later CREATE OR REPLACE must be followed by this again.
 CREATE FUNCTION hand_to_directory(target regprocedure) RETURNS void
     LANGUAGE plpgsql VOLATILE
 AS $$

@@ -1,5 +1,5 @@
--- Organisations, their members, sessions and invites; and the three directories that lead from an e-mail address, a refresh
--- token or an invite to the organisation that it belongs to, which nobody knows before log-in.
+-- Organisations, their members, sessions and invites; and the three directories that lead from an e-mail address, a
+-- refresh token or an invite to the organisation that it belongs to, which nobody knows before log-in.
 
 CREATE TABLE organisations (
     id uuid PRIMARY KEY DEFAULT uuid_v7(),
@@ -47,7 +47,8 @@ CREATE TABLE sessions (
     refreshed_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz,
-    revoked_reason text CHECK (revoked_reason IN ('logout', 'token_reuse', 'deactivated', 'password_reset', 'password_change')),
+    revoked_reason text
+        CHECK (revoked_reason IN ('logout', 'token_reuse', 'deactivated', 'password_reset', 'password_change')),
     PRIMARY KEY (org_id, id),
     FOREIGN KEY (org_id, user_id) REFERENCES users (org_id, id),
     CHECK ((revoked_at IS NULL) = (revoked_reason IS NULL))
@@ -179,9 +180,9 @@ SELECT hand_to_directory('keep_invite_directory()');
 CREATE TRIGGER keep_invite_directory AFTER INSERT OR UPDATE OF status, token_hash OR DELETE ON invites
     FOR EACH ROW EXECUTE FUNCTION keep_invite_directory();
 
--- Opens the database for a member's request until the transaction ends, or raises DC401: the user is not active, no longer
--- has the role that the access token says, or the session has ended. Meant to be the first statement of a pipeline, so that
--- what follows is aborted. Returns the member's name.
+-- Opens the database for a member's request until the transaction ends, or raises DC401: the user is not active, no
+-- longer has the role that the access token says, or the session has ended. Meant to be the first statement of a
+-- pipeline, so that what follows is aborted. Returns the member's name.
 CREATE FUNCTION enter_organisation(org uuid, member uuid, session uuid, member_role text) RETURNS text
     LANGUAGE plpgsql VOLATILE
 AS $$

@@ -19,7 +19,10 @@ CREATE TABLE channels (
 );
 CREATE INDEX channels_by_creation ON channels (org_id, created_at, id) WHERE deleted_at IS NULL;
 SELECT protect_table('channels', 'SELECT, INSERT, UPDATE');
-SELECT open_to_directory('channels', 'SELECT (org_id, id, type, name, status, settings, credentials, updated_at, deleted_at)');
+SELECT open_to_directory(
+    'channels',
+    'SELECT (org_id, id, type, name, status, settings, credentials, updated_at, deleted_at)'
+);
 
 -- Which organisation a webhook's channel belongs to. Holds channels that are not deleted.
 CREATE TABLE channel_directory (
@@ -47,11 +50,12 @@ SELECT hand_to_directory('keep_channel_directory()');
 CREATE TRIGGER keep_channel_directory AFTER INSERT OR UPDATE OF deleted_at OR DELETE ON channels
     FOR EACH ROW EXECUTE FUNCTION keep_channel_directory();
 
--- Everything that a webhook needs to know of its channel; no row for an unknown or deleted one. A disabled one is returned:
--- what it means is the caller's decision.
+-- Everything that a webhook needs to know of its channel; no row for an unknown or deleted one. A disabled one is
+-- returned: what it means is the caller's decision.
 CREATE FUNCTION find_channel(channel uuid)
     RETURNS TABLE (
-        org_id uuid, channel_id uuid, type text, name text, status text, settings jsonb, credentials bytea, updated_at timestamptz
+        org_id uuid, channel_id uuid, type text, name text, status text, settings jsonb, credentials bytea,
+        updated_at timestamptz
     )
     LANGUAGE sql STABLE
 AS $$
@@ -71,7 +75,8 @@ CREATE TABLE contacts (
     handle text,
     email text,
     opted_out boolean NOT NULL DEFAULT false,
-    -- messages.accepted_at of the STOP or START that decided opted_out: an older one that is processed later changes nothing.
+    -- messages.accepted_at of the STOP or START that decided opted_out: an older one that is processed later changes
+    -- nothing.
     opted_out_changed_at bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -79,7 +84,8 @@ CREATE TABLE contacts (
     search tsvector NOT NULL GENERATED ALWAYS AS (
         to_tsvector(
             'simple'::regconfig,
-            left(coalesce(name, ''), 1000) || ' ' || coalesce(phone, '') || ' ' || ltrim(coalesce(phone, ''), '+') || ' '
+            left(coalesce(name, ''), 1000) || ' '
+                || coalesce(phone, '') || ' ' || ltrim(coalesce(phone, ''), '+') || ' '
                 || left(coalesce(handle, ''), 1000) || ' ' || left(coalesce(email, ''), 1000) || ' '
                 || translate(left(coalesce(email, ''), 1000), '@.+-_', '     ')
         )
@@ -91,9 +97,9 @@ CREATE INDEX contacts_search ON contacts USING gin (org_id, search);
 SELECT protect_table('contacts', 'SELECT, INSERT, UPDATE, DELETE');
 SELECT open_to_directory('contacts', 'SELECT (org_id, id, created_at, search)');
 
--- Every id by which a person is known. A number or address is the same person on all channels, a handle or a provider's id
--- on one: `scope` is that channel, or the nil UUID. `value` is folded (number: + and digits; address and handle: fold();
--- provider's id: as it is), and bounded because it is a key.
+-- Every id by which a person is known. A number or address is the same person on all channels, a handle or a provider's
+-- id on one: `scope` is that channel, or the nil UUID. `value` is folded (number: + and digits; address and handle:
+-- fold(); provider's id: as it is), and bounded because it is a key.
 CREATE TABLE contact_identities (
     org_id uuid NOT NULL,
     channel_id uuid,
@@ -110,9 +116,9 @@ CREATE TABLE contact_identities (
 CREATE INDEX contact_identities_by_contact ON contact_identities (org_id, contact_id);
 SELECT protect_table('contact_identities', 'SELECT, INSERT, UPDATE, DELETE');
 
--- One channel and one contact. The row exists before the first ticket or message between them (both refer to it), names the
--- contact's newest ticket there, and is the lock under which a message finds or opens that ticket. A batch takes the rows in
--- key order (channel_id, contact_id), so that two batches never wait for each other in a circle.
+-- One channel and one contact. The row exists before the first ticket or message between them (both refer to it), names
+-- the contact's newest ticket there, and is the lock under which a message finds or opens that ticket. A batch takes
+-- the rows in key order (channel_id, contact_id), so that two batches never wait for each other in a circle.
 CREATE TABLE conversations (
     org_id uuid NOT NULL,
     channel_id uuid NOT NULL,

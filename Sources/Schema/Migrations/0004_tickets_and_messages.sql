@@ -1,8 +1,8 @@
 -- Tickets and their messages.
 --
--- What is written often refers to rows of its own conversation only: a foreign key locks the row that it points to, and the
--- row of a busy channel or organisation would be locked by every message. The chain message → conversation → channel →
--- organisation holds all the same.
+-- What is written often refers to rows of its own conversation only: a foreign key locks the row that it points to, and
+-- the row of a busy channel or organisation would be locked by every message. The chain message → conversation →
+-- channel → organisation holds all the same.
 
 -- Numbers rise from 1 inside an organisation and are never given twice. The row stays locked until the commit.
 CREATE TABLE ticket_counters (
@@ -38,7 +38,8 @@ CREATE TABLE tickets (
     closed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    search tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, left(coalesce(subject, ''), 1000))) STORED,
+    search tsvector NOT NULL
+        GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, left(coalesce(subject, ''), 1000))) STORED,
     PRIMARY KEY (org_id, id),
     UNIQUE (org_id, number),
     FOREIGN KEY (org_id, channel_id, contact_id) REFERENCES conversations (org_id, channel_id, contact_id),
@@ -46,9 +47,10 @@ CREATE TABLE tickets (
     CHECK ((status = 'closed') = (closed_at IS NOT NULL))
 );
 
--- The list's sorts, alone and behind each filter where the filter and the sort go together badly: open tickets are new ones,
--- so a walk from the oldest or the most urgent would pass all the closed ones. `-priority` is priority, last_message_at, id.
--- A trailing created_at lets a range of it be checked in the index: tickets that are passed over are not fetched.
+-- The list's sorts, alone and behind each filter where the filter and the sort go together badly: open tickets are new
+-- ones, so a walk from the oldest or the most urgent would pass all the closed ones. `-priority` is priority,
+-- last_message_at, id. A trailing created_at lets a range of it be checked in the index: tickets that are passed over
+-- are not fetched.
 CREATE INDEX tickets_by_last_message ON tickets (org_id, last_message_at, id, created_at);
 CREATE INDEX tickets_by_creation ON tickets (org_id, created_at, id);
 CREATE INDEX tickets_by_priority ON tickets (org_id, priority, last_message_at, id, created_at);
@@ -58,7 +60,8 @@ CREATE INDEX tickets_by_status_priority ON tickets (org_id, status, priority, la
 CREATE INDEX tickets_by_channel ON tickets (org_id, channel_id, last_message_at, id);
 CREATE INDEX tickets_by_channel_creation ON tickets (org_id, channel_id, created_at, id);
 CREATE INDEX tickets_by_assignee ON tickets (org_id, assignee_id, last_message_at, id) WHERE assignee_id IS NOT NULL;
-CREATE INDEX tickets_by_assignee_creation ON tickets (org_id, assignee_id, created_at, id) WHERE assignee_id IS NOT NULL;
+CREATE INDEX tickets_by_assignee_creation ON tickets (org_id, assignee_id, created_at, id)
+    WHERE assignee_id IS NOT NULL;
 -- IS NULL is no equality to the planner, so these have to be of their own to give an order.
 CREATE INDEX tickets_unassigned ON tickets (org_id, last_message_at, id) WHERE assignee_id IS NULL;
 CREATE INDEX tickets_unassigned_creation ON tickets (org_id, created_at, id) WHERE assignee_id IS NULL;
@@ -105,14 +108,16 @@ CREATE TABLE messages (
     external_id text CHECK (external_id <> '' AND octet_length(external_id) <= 1024),
     reply_to uuid,
     provider_at timestamptz,
-    -- Microseconds since 1970, by which messages are listed: of an inbound one the acceptance time of its job, so that batches and
-    -- retries may commit in any order; of an outbound one or a note the moment of its insertion, under the lock of its ticket.
+    -- Microseconds since 1970, by which messages are listed: of an inbound one the acceptance time of its job, so that
+    -- batches and retries may commit in any order; of an outbound one or a note the moment of its insertion, under the
+    -- lock of its ticket.
     accepted_at bigint NOT NULL DEFAULT now_micros(),
     created_at timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,
     delivered_at timestamptz,
     read_at timestamptz,
-    -- The newest edit that was applied (the provider's number or time), and when the provider's user took the message back.
+    -- The newest edit that was applied (the provider's number or time), and when the provider's user took the message
+    -- back.
     edit_number bigint,
     deleted_at timestamptz,
     -- Sending: tries begun; when the last one began (written before the call); not before when the next one may begin.
@@ -145,8 +150,8 @@ CREATE INDEX messages_by_reply_to ON messages (org_id, reply_to) WHERE reply_to 
 CREATE INDEX messages_search ON messages USING gin (org_id, search);
 SELECT protect_table('messages', 'SELECT, INSERT, UPDATE, DELETE');
 
--- Who sends a ticket's messages at present; they leave one after another. Taken by INSERT … ON CONFLICT (org_id, ticket_id)
--- DO UPDATE … WHERE delivery_leases.expires_at < now(), prolonged and given back by its token.
+-- Who sends a ticket's messages at present; they leave one after another. Taken by INSERT … ON CONFLICT (org_id,
+-- ticket_id) DO UPDATE … WHERE delivery_leases.expires_at < now(), prolonged and given back by its token.
 CREATE TABLE delivery_leases (
     org_id uuid NOT NULL,
     ticket_id uuid NOT NULL,

@@ -1,8 +1,9 @@
 -- What happened, who did it, and which requests have been answered.
 
 -- Written in the transaction of every change. Read in commit order: (xid, id) rising, and only below
--- pg_snapshot_xmin(pg_current_snapshot()), since a transaction that began earlier may still commit below what is seen now.
--- xid is the cluster's: after a dump is restored into another one, the table has to be emptied before the first write.
+-- pg_snapshot_xmin(pg_current_snapshot()), since a transaction that began earlier may still commit below what is seen
+-- now. xid is the cluster's: after a dump is restored into another one, the table has to be emptied before the first
+-- write.
 CREATE TABLE events (
     org_id uuid NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -48,14 +49,16 @@ CREATE FUNCTION refuse_change() RETURNS trigger
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    RAISE EXCEPTION '% on % is refused: entries are never changed', TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION '% on % is refused: entries are never changed', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
 END
 $$;
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- One row per Idempotency-Key in use. A row without a status is a claim: a request runs under it, and once it is older than
--- that function's timeout another may take it over by changing `claim`. The answer commits with the change that it tells of.
+-- One row per Idempotency-Key in use. A row without a status is a claim: a request runs under it, and once it is older
+-- than that function's timeout another may take it over by changing `claim`. The answer commits with the change that it
+-- tells of.
 CREATE TABLE idempotency_keys (
     org_id uuid NOT NULL,
     -- The user's or the API key's id.
@@ -77,8 +80,8 @@ CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (org_id, expires_at)
 SELECT protect_table('idempotency_keys', 'SELECT, INSERT, UPDATE, DELETE');
 SELECT open_to_directory('idempotency_keys', 'SELECT (org_id, expires_at)');
 
--- Inbound jobs that failed for good, kept 30 days so that they can be played again. `data` is the job's, byte for byte: text
--- and not jsonb, which refuses the \u0000 that may be the very fault.
+-- Inbound jobs that failed for good, kept 30 days so that they can be played again. `data` is the job's, byte for byte:
+-- text and not jsonb, which refuses the \u0000 that may be the very fault.
 CREATE TABLE unprocessed_events (
     org_id uuid NOT NULL REFERENCES organisations (id),
     id uuid NOT NULL DEFAULT uuid_v7(),

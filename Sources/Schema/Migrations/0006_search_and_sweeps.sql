@@ -1,17 +1,23 @@
 -- What looks at more than a policy lets an index see (the search), and what looks beyond one organisation (the sweeps).
 
-SELECT open_to_directory('tickets', 'SELECT (org_id, id, channel_id, contact_id, assignee_id, status, priority, last_message_at, created_at, search)');
+SELECT open_to_directory(
+    'tickets',
+    'SELECT (org_id, id, channel_id, contact_id, assignee_id, status, priority, last_message_at, created_at, search)'
+);
 SELECT open_to_directory('ticket_tags', 'SELECT (org_id, ticket_id, tag)');
-SELECT open_to_directory('messages', 'SELECT (org_id, id, ticket_id, channel_id, status, accepted_at, created_at, next_attempt_at, search)');
+SELECT open_to_directory(
+    'messages',
+    'SELECT (org_id, id, ticket_id, channel_id, status, accepted_at, created_at, next_attempt_at, search)'
+);
 SELECT open_to_directory('delivery_leases', 'SELECT (org_id, ticket_id, expires_at)');
 
--- The tickets of the entered organisation whose subject, contact or message text matches, in the list's order: ids to be
--- read again under row-level security, with the place of each. `@@` is not leakproof and so uses no index under a policy;
--- here none is in the way, and app.org_id is read instead. Looks at the newest 10,000 matches of each kind.
+-- The tickets of the entered organisation whose subject, contact or message text matches, in the list's order: ids to
+-- be read again under row-level security, with the place of each. `@@` is not leakproof and so uses no index under a
+-- policy; here none is in the way, and app.org_id is read instead. Looks at the newest 10,000 matches of each kind.
 --
--- A filter that is NULL does not filter; unassigned => true asks for tickets without assignee. `sort` is one of the list's,
--- and the after_… are the sort key of the last ticket of the page before, NULL for the first page (after_priority only for
--- -priority). `-priority` sorts by priority, then last_message_at.
+-- A filter that is NULL does not filter; unassigned => true asks for tickets without assignee. `sort` is one of the
+-- list's, and the after_… are the sort key of the last ticket of the page before, NULL for the first page
+-- (after_priority only for -priority). `-priority` sorts by priority, then last_message_at.
 CREATE FUNCTION search_tickets(
     query text,
     statuses text[] DEFAULT NULL,
@@ -49,13 +55,21 @@ BEGIN
     IF org IS NULL OR numnode(wanted) = 0 THEN
         RETURN;
     END IF;
-    -- First the matches, as an array; then just their tickets, one look-up each. In one statement the planner's guess of a word
-    -- (one row in 200) has it read every ticket of the organisation, and so would a join by hash of 10,000.
+    -- First the matches, as an array; then just their tickets, one look-up each. In one statement the planner's guess
+    -- of a word (one row in 200) has it read every ticket of the organisation, and so would a join by hash of 10,000.
     hits := ARRAY(
-        (SELECT t.id FROM tickets t WHERE t.org_id = org AND t.search @@ wanted ORDER BY t.last_message_at DESC LIMIT 10000)
+        (SELECT t.id FROM tickets t
+          WHERE t.org_id = org AND t.search @@ wanted
+          ORDER BY t.last_message_at DESC
+          LIMIT 10000)
         UNION
         (SELECT t.id
-           FROM (SELECT c.id FROM contacts c WHERE c.org_id = org AND c.search @@ wanted ORDER BY c.created_at DESC LIMIT 10000) c
+           FROM (
+                SELECT c.id FROM contacts c
+                 WHERE c.org_id = org AND c.search @@ wanted
+                 ORDER BY c.created_at DESC
+                 LIMIT 10000
+                ) c
            JOIN tickets t ON t.org_id = org AND t.contact_id = c.id
           ORDER BY t.last_message_at DESC
           LIMIT 10000)
@@ -106,7 +120,10 @@ BEGIN
      LIMIT max;
 END
 $$;
-SELECT hand_to_directory('search_tickets(text, text[], smallint[], uuid[], text[], uuid, boolean, uuid, timestamptz, timestamptz, text, smallint, timestamptz, uuid, integer)');
+SELECT hand_to_directory(
+    'search_tickets(text, text[], smallint[], uuid[], text[], uuid, boolean, uuid, timestamptz, timestamptz, text,
+        smallint, timestamptz, uuid, integer)'
+);
 
 -- The contacts of the entered organisation that match, newest first.
 CREATE FUNCTION search_contacts(query text, max integer DEFAULT 10000)
@@ -141,8 +158,8 @@ AS $$
 $$;
 SELECT hand_to_directory('list_organisations(uuid, integer)');
 
--- Tickets whose oldest queued message has waited for longer than `older_than` past the moment when it might have been tried,
--- whom nobody is sending at present, and whose channel may send. Their job may have been lost.
+-- Tickets whose oldest queued message has waited for longer than `older_than` past the moment when it might have been
+-- tried, whom nobody is sending at present, and whose channel may send. Their job may have been lost.
 CREATE FUNCTION find_waiting_tickets(older_than interval, max integer DEFAULT 1000)
     RETURNS TABLE (org_id uuid, ticket_id uuid)
     LANGUAGE sql STABLE
@@ -170,12 +187,16 @@ CREATE FUNCTION find_expired_invites(max integer DEFAULT 1000)
     RETURNS TABLE (org_id uuid, invite_id uuid)
     LANGUAGE sql STABLE
 AS $$
-    SELECT i.org_id, i.id FROM invites i WHERE i.status = 'pending' AND i.expires_at <= now() ORDER BY i.expires_at LIMIT max
+    SELECT i.org_id, i.id
+      FROM invites i
+     WHERE i.status = 'pending' AND i.expires_at <= now()
+     ORDER BY i.expires_at
+     LIMIT max
 $$;
 SELECT hand_to_directory('find_expired_invites(integer)');
 
--- Organisations that hold rows past their time: idempotency keys, sessions and unprocessed events by their expires_at, early
--- statuses after 24 h, events before `events_before`.
+-- Organisations that hold rows past their time: idempotency keys, sessions and unprocessed events by their expires_at,
+-- early statuses after 24 h, events before `events_before`.
 CREATE FUNCTION find_organisations_to_purge(events_before timestamptz)
     RETURNS TABLE (org_id uuid)
     LANGUAGE sql STABLE

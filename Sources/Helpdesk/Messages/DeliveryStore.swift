@@ -1,0 +1,115 @@
+import Connectors
+import Foundation
+import Functions
+import Postgres
+
+/// The statements that send one ticket's messages, for whoever holds its lease.
+struct DeliveryStore {
+    /// How long a lease holds without a step; longer than any connector may take to send one message.
+    static let lease = 30
+
+    private let organisation: Organisation.ID
+    private let ticket: Ticket.ID
+    private let holder: UUID
+
+    init(_ organisation: Organisation.ID, ticket: Ticket.ID, holder: UUID) {
+        self.organisation = organisation
+        self.ticket = ticket
+        self.holder = holder
+    }
+
+    /// Takes or prolongs the lease and begins the next attempt; see `claim_delivery`.
+    var claim: SQL {
+        """
+        SELECT *
+          FROM claim_delivery(
+                   \(organisation)::uuid, \(ticket)::uuid, \(holder)::uuid, make_interval(secs => \(Self.lease)::integer)
+               )
+        """
+    }
+
+    /// Gives the lease back.
+    var release: SQL {
+        """
+        DELETE FROM delivery_leases
+         WHERE org_id = \(organisation) AND ticket_id = \(ticket) AND token = \(holder)
+        """
+    }
+
+    /// Writes what became of a message; one that somebody else has settled meanwhile stays as it is.
+    func settle(_ delivery: Delivery, _ verdict: DeliveryVerdict) -> [SQL] {
+        switch verdict {
+        case .accepted(let externalId, let isDelivered):
+            [
+                settling(
+                    delivery.id,
+                    status: isDelivered ? "delivered" : "sent",
+                    """
+                    external_id = \(externalId), sent_at = clock_timestamp(),
+                    delivered_at = \(raw: isDelivered ? "clock_timestamp()" : "delivered_at")
+                    """
+                )
+            ]
+        case .failed(let fault):
+            [
+                settling(
+                    delivery.id,
+                    status: "failed",
+                    "error_code = \(fault.code), error_message = \(fault.message), next_attempt_at = NULL"
+                )
+            ]
+        case .again(let pause):
+            [postponing(delivery.id, by: pause.inSeconds)]
+        case .held(let fault):
+            [waiting(delivery.id), holding(delivery.channel, fault)]
+        }
+    }
+
+    private func settling(_ id: Message.ID, status: String, _ assignments: SQL) -> SQL {
+        """
+        WITH settled AS (
+            UPDATE messages
+               SET status = \(status), \(raw: assignments)
+             WHERE org_id = \(organisation) AND id = \(id) AND status = 'queued'
+            RETURNING id, ticket_id, status
+        )
+        INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
+        SELECT \(organisation)::uuid, 'message.updated', id, ticket_id,
+               jsonb_build_object('ticketId', ticket_id, 'status', status)
+          FROM settled
+        """
+    }
+
+    /// A time that is set says that the attempt was answered.
+    private func postponing(_ id: Message.ID, by seconds: Double) -> SQL {
+        """
+        UPDATE messages
+           SET next_attempt_at = clock_timestamp() + make_interval(secs => \(seconds)::double precision)
+         WHERE org_id = \(organisation) AND id = \(id) AND status = 'queued'
+        """
+    }
+
+    /// Nothing was the message's fault: its attempts begin anew with the channel.
+    private func waiting(_ id: Message.ID) -> SQL {
+        """
+        UPDATE messages
+           SET attempts = 0, first_attempted_at = NULL, next_attempt_at = clock_timestamp()
+         WHERE org_id = \(organisation) AND id = \(id) AND status = 'queued'
+        """
+    }
+
+    private func holding(_ channel: Channel.ID, _ fault: SendFault) -> SQL {
+        """
+        WITH held AS (
+            UPDATE channels
+               SET status = 'error', status_reason = \(fault.message), updated_at = now()
+             WHERE org_id = \(organisation) AND id = \(channel) AND status = 'active' AND deleted_at IS NULL
+            RETURNING id
+        )
+        INSERT INTO events (org_id, type, entity_id, payload)
+        SELECT \(organisation)::uuid, 'channel.updated', id,
+               jsonb_build_object('status', jsonb_build_object('from', 'active', 'to', 'error'))
+          FROM held
+        """
+    }
+}

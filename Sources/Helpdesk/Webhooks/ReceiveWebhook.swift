@@ -1,0 +1,46 @@
+import Connectors
+import Functions
+import Queue
+import Redis
+
+/// Takes what a provider tells of a channel and queues it.
+///
+/// `receive-webhook` in functions.yaml: `POST /webhook/:channelId`, public; the connector checks the signature over the
+/// bytes as they came. Answered once everything is in the queue and not before, without touching the database: storing is
+/// ``ReceiveMessage``'s. A provider that sends again what was queued already does no harm.
+///
+/// - Throws: ``Failure/notFound(_:)`` for an unknown, deleted or disabled channel; ``Failure/unauthorized(_:)`` for a bad
+///   signature; ``Failure/unreadable(_:)`` for what is not the channel's format; ``Failure/unavailable(_:retryAfter:)``
+///   while Redis is away.
+struct ReceiveWebhook: HTTPFunction {
+    struct Input: Decodable, Sendable {
+        let channelId: Channel.ID
+    }
+
+    static let input = Shape<Input>(path: [.required("channelId", .uuid)], body: .raw)
+
+    static let output: OutputDeclaration = .object(
+        Record("WebhookReceipt", [.init("received", .integer, doc: "how many events were queued")])
+    )
+
+    func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
+        let channel = try await ConnectedChannel.receiving(input.channelId, in: context)
+        let webhook = Webhook(headers: context.request.headers, body: context.request.body)
+        let jobs = try channel.events(in: webhook).map { event in
+            switch event {
+            case .message(let message): try ReceiveMessage.job(for: message, on: channel, trace: context.requestId)
+            }
+        }
+        try await Self.queue(jobs, context)
+        return Answer.object { $0.member("received", jobs.count) }
+    }
+
+    private static func queue(_ jobs: [NewJob], _ context: HTTPContext) async throws {
+        do {
+            _ = try await context.services.producer.add(jobs, to: ReceiveMessage.queue)
+        } catch {
+            guard error.isUnavailable else { throw error }
+            throw Failure.unavailable("The queue is away.")
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import ArgumentParser
+
+/// The product's one command.
+@main
+struct Runner: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "runner",
+        abstract: "Hosts the functions of functions.yaml: endpoints, workers and schedules.",
+        discussion: """
+            Examples:
+              runner up                    everything, with a private PostgreSQL and Redis
+              runner check                 what is wrong with functions.yaml
+              runner list                  every function and what triggers it
+              runner describe send-message its input, limits and an example
+              runner db status             which migrations have run
+            """,
+        version: Version.text,
+        subcommands: [
+            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, Invoke.self, Database.self,
+            SchemaOfManifest.self, Env.self, DoctorCommand.self, Bench.self, VersionCommand.self,
+        ]
+    )
+}

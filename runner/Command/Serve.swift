@@ -1,0 +1,104 @@
+import ArgumentParser
+import Foundation
+import Functions
+import Host
+import Logging
+import Manifest
+import Schema
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Hosts functions in this process: the entry point of a container.",
+        discussion: """
+            Builds nothing and migrates nothing; every setting comes from the environment, .env or .runner/env.
+
+            Examples:
+              runner serve --all
+              runner serve --group workers
+              runner serve receive-message deliver-message --port 3001
+            """
+    )
+
+    @OptionGroup var options: BundleOptions
+
+    @Argument(help: "Functions to host, by name.")
+    var names: [String] = []
+
+    @Flag(help: "Host every function.")
+    var all = false
+
+    @Option(help: "Host the functions of a group; may be given more than once.")
+    var group: [String] = []
+
+    @Option(help: "Where to listen; 3000 unless PORT says else.")
+    var port: Int?
+
+    @Option(help: "The address to listen on; 0.0.0.0 in a container.")
+    var address: String = "127.0.0.1"
+
+    func validate() throws {
+        guard all || !group.isEmpty || !names.isEmpty else {
+            throw ValidationError("Say what to host: --all, --group NAME or functions by name.")
+        }
+    }
+
+    func run() async throws {
+        let bundle = try options.bundle()
+        let manifest = try bundle.manifest()
+        let pairs = try bundle.pairs(of: manifest)
+        let environment = try bundle.environment()
+        let settings = try Bootstrap.settings(manifest, environment: environment)
+        let logger = Bootstrap.logger(settings, environment: environment)
+        let services = try Bootstrap.services(settings, logger: logger)
+        var host = HostOptions()
+        host.selection = try selection(manifest)
+        host.address = address
+        host.port = port ?? settings.int("PORT") ?? 3000
+        host.inFlightPath = environment["RUNNER_INFLIGHT"]
+        let link = SupervisorLink(environment: environment)
+        host.onReady = { port in
+            logger.notice("serving", metadata: ["port": "\(port)", "functions": "\(pairs.count)"])
+            link?.tellReady()
+        }
+        try await Host(pairs, services: services, options: host, logger: logger).run()
+    }
+
+    private func selection(_ manifest: Manifest) throws -> HostOptions.Selection {
+        if all { return .all }
+        let known = Set(manifest.functions.map(\.name))
+        let groups = Set(manifest.functions.map(\.group))
+        if let unknown = names.first(where: { !known.contains($0) }) {
+            throw ValidationError("There is no function \"\(unknown)\". `runner list` names them all.")
+        }
+        if let unknown = group.first(where: { !groups.contains($0) }) {
+            throw ValidationError("There is no group \"\(unknown)\"; there are \(groups.sorted().joined(separator: ", ")).")
+        }
+        let inGroups = manifest.functions.filter { group.contains($0.group) }.map(\.name)
+        return .functions(Set(names + inGroups))
+    }
+}
+
+/// The host's end of the line to its supervisor: says when it serves, and ends the process when the supervisor is gone.
+struct SupervisorLink: Sendable {
+    private let descriptor: Int32
+
+    /// - Parameter environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
+    init?(environment: [String: String]) {
+        guard let text = environment["RUNNER_SUPERVISOR_FD"], let descriptor = Int32(text) else { return nil }
+        self.descriptor = descriptor
+        Thread.detachNewThread {
+            var byte: UInt8 = 0
+            while true {
+                let count = read(descriptor, &byte, 1)
+                if count < 0 && errno == EINTR { continue }
+                // Nobody is left who would collect us: end at once, as after a crash. What was in flight is taken up again.
+                if count <= 0 { _exit(1) }
+            }
+        }
+    }
+
+    func tellReady() {
+        let line = Array("ready\n".utf8)
+        _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

@@ -1,0 +1,208 @@
+import ArgumentParser
+import Fleet
+import Foundation
+import Functions
+import Host
+import Logging
+import Manifest
+import Postgres
+import Redis
+import Schema
+import Security
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs everything here: a private PostgreSQL and Redis where none is given, and all functions.",
+        discussion: """
+            Started by the script runner/up, which sets the machine up and builds first.
+
+            Examples:
+              runner up
+              runner up --port 4000 --only api
+              runner up --fresh --yes        begin with empty private servers
+              DATABASE_URL=… REDIS_URL=… runner up
+            """
+    )
+
+    @Option(help: "Where to listen; 3000 unless PORT says else.")
+    var port: Int?
+
+    @Option(help: "Only these functions or groups; may be given more than once.")
+    var only: [String] = []
+
+    @Flag(help: "Empty the private servers first.")
+    var fresh = false
+
+    @Flag(help: "Answer the question of --fresh with yes.")
+    var yes = false
+
+    @Flag(help: "Put demo data into a database that is not private, too.")
+    var seed = false
+
+    @Flag(help: "Build and run with optimisation.")
+    var release = false
+
+    @Flag(inversion: .prefixedNo, help: "Rebuild and restart when a source changes (not there yet: nothing is watched).")
+    var watch = true
+
+    func run() async throws {
+        guard let root = Checkout.root() else {
+            throw ValidationError("There is no checkout here: runner up needs functions.yaml and Package.swift.")
+        }
+        let bundle = try Bundle(root + "/functions.yaml")
+        let manifest = try bundle.manifest()
+        _ = try bundle.pairs(of: manifest)
+        let environment = Bootstrap.withAliases(try bundle.environment(files: [".env"]))
+        let console = Console(environment: environment)
+        var options = UpOptions()
+        options.port = port
+        options.only = only
+        options.fresh = fresh
+        options.yes = yes
+        options.seed = seed
+        options.release = release
+        options.watch = watch
+        let status: Int32
+        do {
+            let plan = try UpPlan(options, environment: environment)
+            let state = StateFolder(root: root)
+            let selection = try Selection(only, manifest)
+            let demo = DemoAccount(state: state)
+            let supervisor = Supervisor(
+                plan,
+                state: state,
+                steps: UpSteps(
+                    confirm: { Question.ask($0) },
+                    inspectRedis: { url in await RedisInspection.remarks(url) },
+                    migrate: { addresses in try await Migration.run(addresses) },
+                    seed: { addresses in try await demo.seed(addresses) },
+                    host: { addresses in
+                        try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
+                    },
+                    inFlight: { InFlight.read(path: state.inFlight) },
+                    banner: { _ in banner(plan, demo: demo, root: root) }
+                ),
+                console: console,
+                environment: environment
+            )
+            status = await supervisor.run()
+        } catch let error as FleetError {
+            console.fail(error.description)
+            throw ExitCode(1)
+        }
+        throw ExitCode(status)
+    }
+
+    private func launch(
+        _ addresses: Addresses,
+        plan: UpPlan,
+        state: StateFolder,
+        selection: Selection,
+        environment: [String: String]
+    ) throws -> HostLaunch {
+        let names = ["JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"]
+        let secrets = try Secrets(file: state.secrets, making: names, environment: environment)
+        var environment = environment.merging(secrets.values) { given, _ in given }
+        environment["DATABASE_URL"] = addresses.database
+        environment["REDIS_URL"] = addresses.redis
+        environment["RUNNER_INFLIGHT"] = state.inFlight
+        environment["PORT"] = String(plan.port)
+        if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
+        // Never the owner's URL: the host can't do more than the application's role may.
+        environment["DATABASE_OWNER_URL"] = nil
+        guard let executable = Checkout.executable else { throw FleetError("can't find my own executable") }
+        return HostLaunch(
+            executable: executable,
+            arguments: ["serve", "-f", state.root + "/functions.yaml"] + selection.arguments,
+            environment: environment
+        )
+    }
+
+    private func banner(_ plan: UpPlan, demo: DemoAccount, root: String) -> [String] {
+        var lines = [
+            "", "DelightChat is at http://localhost:\(plan.port)",
+            "  health   http://localhost:\(plan.port)/health",
+        ]
+        if let account = demo.stored {
+            lines += ["  log-in   \(account.email)  \(account.password)"]
+            if let channel = account.channel { lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)") }
+        }
+        lines += ["", "  export PATH=\"\(root)/.runner/bin:$PATH\"    then `runner` is a command", ""]
+        return lines
+    }
+}
+
+/// What `--only` names, as arguments of `runner serve`.
+private struct Selection: Sendable {
+    let arguments: [String]
+
+    init(_ only: [String], _ manifest: Manifest) throws {
+        guard !only.isEmpty else {
+            arguments = ["--all"]
+            return
+        }
+        let functions = Set(manifest.functions.map(\.name))
+        let groups = Set(manifest.functions.map(\.group))
+        arguments = try only.flatMap { name in
+            if groups.contains(name) { return ["--group", name] }
+            guard functions.contains(name) else {
+                throw ValidationError("--only \(name) is neither a function nor a group. `runner list` names them all.")
+            }
+            return [name]
+        }
+    }
+}
+
+enum Question {
+    /// Asks on the terminal; `nil` where there is none.
+    static func ask(_ question: String) -> Bool? {
+        guard isatty(STDIN_FILENO) == 1 else { return nil }
+        FileHandle.standardError.write(Data("\(question) [y/N] ".utf8))
+        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    }
+}
+
+enum RedisInspection {
+    /// What of acknowledged writes that Redis may lose.
+    static func remarks(_ url: String) async -> [String] {
+        guard let configuration = try? RedisConfiguration(url: url) else { return [] }  // the host says what is wrong
+        let redis = Redis(configuration, logger: Logger(label: "redis", factory: { _ in SwiftLogNoOpLogHandler() }))
+        defer { Task { await redis.shutdown() } }
+        func value(_ name: String) async -> String? {
+            guard let answer = try? await redis.command(["CONFIG", "GET", .string(name)]) else { return nil }
+            return answer.array?.last?.string
+        }
+        var remarks: [String] = []
+        if let appendonly = await value("appendonly"), appendonly != "yes" {
+            remarks.append("REDIS_URL keeps no append-only file: a crash of it loses what webhooks were told is safe")
+        } else if let fsync = await value("appendfsync"), fsync != "always" {
+            remarks.append("REDIS_URL syncs \(fsync): a crash of its machine may lose up to a second of webhooks")
+        }
+        if let policy = await value("maxmemory-policy"), policy != "noeviction" {
+            remarks.append("REDIS_URL evicts keys (\(policy)): queues need maxmemory-policy noeviction")
+        }
+        return remarks
+    }
+}
+
+enum Migration {
+    /// Brings the schema up to date; says what it did.
+    static func run(_ addresses: Addresses) async throws -> [String] {
+        let lines = try await run(ownerURL: addresses.databaseOwner)
+        try await admit(addresses.database, ownerURL: addresses.databaseOwner)
+        return lines
+    }
+
+    static func run(ownerURL: String) async throws -> [String] {
+        try await Owner.connected(ownerURL) { postgres in
+            let applied = try await Migrator(postgres).migrate()
+            return applied.isEmpty ? [] : ["applied \(applied.count) migration\(applied.count == 1 ? "" : "s")"]
+        }
+    }
+
+    /// Lets the log-in of `url` be the application, once its schema is there.
+    static func admit(_ url: String, ownerURL: String) async throws {
+        guard let login = URL(string: url)?.user, url != ownerURL else { return }
+        try await Owner.connected(ownerURL) { try await Schema.admit(login, in: $0) }
+    }
+}

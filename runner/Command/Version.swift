@@ -1,0 +1,17 @@
+import ArgumentParser
+import Schema
+
+enum Version {
+    static let text = "0.1.0"
+}
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version",
+        abstract: "Prints the version, and the schema that it was built for."
+    )
+
+    func run() {
+        print("delightchat \(Version.text) (schema \(Schema.currentVersion))")
+    }
+}
