@@ -105,5 +105,12 @@ let package = Package(
             path: "runner/Command",
             swiftSettings: settings
         ),
+        floor("TestSupport", in: "Tests", ["Postgres", "Schema", logging]),
+        tests(of: "Postgres", [logging]),
+        tests(of: "Redis", [logging, nio, nioPosix]),
+        tests(of: "Security"),
+        tests(of: "Schema", ["Postgres", logging]),
+        tests(of: "Manifest"),
+        tests(of: "Helpdesk", ["Functions", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

@@ -21,7 +21,7 @@ package enum Registry {
         VerifyWebhook.self, ReceiveWebhook.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
-        // What is past its time
+        // Purging
         PurgeExpired.self,
     ]
 }
