@@ -50,6 +50,12 @@ struct PurgeExpired: ScheduledFunction {
              WHERE org_id = \(org)
                AND id IN (SELECT id FROM sessions WHERE org_id = \(org) AND expires_at <= now() LIMIT \(Self.batch))
             """,
+            // Those of a session that goes on: each refresh leaves a used one behind.
+            """
+            DELETE FROM refresh_tokens
+             WHERE org_id = \(org)
+               AND hash IN (SELECT hash FROM refresh_tokens WHERE org_id = \(org) AND expires_at <= now() LIMIT \(Self.batch))
+            """,
             """
             DELETE FROM unprocessed_events
              WHERE org_id = \(org)
