@@ -105,5 +105,18 @@ let package = Package(
             path: "runner/Command",
             swiftSettings: settings
         ),
+        floor("TestSupport", in: "Tests", ["Postgres", "Schema", logging]),
+        tests(of: "Postgres", [logging]),
+        tests(of: "Redis", [logging, nio, nioPosix]),
+        tests(of: "Security"),
+        tests(of: "Schema", ["Postgres", logging]),
+        tests(of: "Manifest"),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["TestSupport", "Postgres", logging, "runner"],
+            path: "Tests/EndToEndTests",
+            swiftSettings: settings
+        ),
+        tests(of: "Helpdesk", ["Functions", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

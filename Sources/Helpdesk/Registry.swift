@@ -21,5 +21,7 @@ package enum Registry {
         VerifyWebhook.self, ReceiveWebhook.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
+        // Purging
+        PurgeExpired.self,
     ]
 }

@@ -1,5 +1,11 @@
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// A place for one answer, given once by whoever comes first: the server, a deadline or a cancellation.
 struct Reply<Answer: Sendable>: ~Copyable, Sendable {
     // Not private: Swift 6.3.1 then emits metadata that other files of the module cannot link to.
@@ -95,10 +101,8 @@ final class Call: Sendable {
     /// NUL either, so one would be cut off silently.
     var fault: PostgresError? {
         for statement in statements {
-            if statement.text.utf8.contains(0) { return Self.nulFault }
-            for parameter in statement.parameters where parameter.text?.utf8.contains(0) == true {
-                return Self.nulFault
-            }
+            if statement.text.holdsNul { return Self.nulFault }
+            for parameter in statement.parameters where parameter.text?.holdsNul == true { return Self.nulFault }
             if statement.parameters.count > Int(UInt16.max) {
                 return PostgresError(.server, "a statement has more than 65535 parameters", sqlState: "54023")
             }
@@ -111,4 +115,13 @@ final class Call: Sendable {
         "a text holds the character NUL, which PostgreSQL cannot store",
         sqlState: "22021"
     )
+}
+
+extension String {
+    fileprivate var holdsNul: Bool {
+        var text = self
+        return text.withUTF8 { bytes in
+            bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false
+        }
+    }
 }

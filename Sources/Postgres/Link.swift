@@ -43,7 +43,8 @@ final class Link: Sendable {
     private let atomicLoad = Atomic<Int>(0)
     private let atomicWantsWrite = Atomic<Bool>(false)
     private let atomicNeedsAttention = Atomic<Bool>(false)
-    private let atomicOpenedAt = Atomic<Int64>(0)
+    /// When the owner was told that it is open; 0 before.
+    private let openedAt = Atomic<Int64>(0)
 
     init(_ kind: Kind, engine: Engine, owner: any LinkOwner) {
         self.kind = kind
@@ -58,19 +59,19 @@ final class Link: Sendable {
     var wantsWrite: Bool { atomicWantsWrite.load(ordering: .sequentiallyConsistent) }
     /// Whether the poller is to look at it even though its socket is silent.
     var needsAttention: Bool { atomicNeedsAttention.load(ordering: .sequentiallyConsistent) }
-    var openedAt: Int64 { atomicOpenedAt.load(ordering: .relaxed) }
+    /// For how long it has been open, in nanoseconds.
+    var age: Int64 { Monotonic.now() - openedAt.load(ordering: .relaxed) }
 
     var isOpen: Bool { session.withLock { $0.map { $0.defect == nil } ?? false } }
 
     /// Whether it can be lent to the next task as it is.
     var isClean: Bool { session.withLock { $0?.isClean ?? false } }
 
-    /// Tries once to connect, on a thread of its own, and tells the owner.
+    /// Tries once to connect, on a thread of its own, sets the session up, and tells the owner.
     func open() {
         let isStarted = detachThread { [self] in
             do throws(PostgresError) {
                 adopt(try Connector.connect(engine))
-                owner.linkDidOpen(self)
             } catch {
                 owner.linkDidNotOpen(self, error)
             }
@@ -80,21 +81,22 @@ final class Link: Sendable {
 
     private func adopt(_ connection: ConnectionPointer) {
         let limit = engine.configuration.prepare ? Engine.statementLimit : 0
-        atomicOpenedAt.store(Monotonic.now(), ordering: .relaxed)
         atomicDescriptor.store(PQsocket(connection.pointer), ordering: .relaxed)
         session.withLock { $0 = Session(connection, statementLimit: limit) }
         engine.connects.add(1, ordering: .relaxed)
-        sendSessionStatement()
-        if !engine.poller.add(self) { close(PostgresError(.connection, "the client was shut down")) }
-    }
-
-    /// Ahead of everything else, awaited by nobody: when it fails the link is of no use.
-    private func sendSessionStatement() {
-        let call = Call([engine.sessionStatement], deadline: Monotonic.after(engine.configuration.connectTimeout)) {
-            [weak self] answer in
-            if case .failure(let error) = answer { self?.doom(error) }
+        let deadline = Monotonic.after(engine.configuration.connectTimeout)
+        let greeting = Call([engine.sessionStatement], deadline: deadline) { [weak self] answer in
+            guard let self else { return }
+            switch answer {
+            case .success:
+                openedAt.store(Monotonic.now(), ordering: .relaxed)
+                owner.linkDidOpen(self)
+            case .failure(let error):
+                doom(error)
+            }
         }
-        _ = submit(call)
+        _ = submit(greeting)
+        if !engine.poller.add(self) { close(PostgresError(.connection, "the client was shut down")) }
     }
 
     // MARK: Sending, by any task
@@ -294,7 +296,11 @@ final class Link: Sendable {
         guard isClosed else { return }
         engine.losses.add(1, ordering: .relaxed)
         deliver(outcome)
-        owner.linkDidClose(self, error)
+        if openedAt.load(ordering: .relaxed) == 0 {
+            owner.linkDidNotOpen(self, error)
+        } else {
+            owner.linkDidClose(self, error)
+        }
     }
 
     private func deliver(_ outcome: Session.Outcome) {

@@ -38,7 +38,7 @@ struct Outage: Sendable {
     mutating func lost(_ link: Link, _ error: PostgresError, _ engine: Engine) {
         engine.logger.debug("PostgreSQL connection lost: \(error.message)")
         let now = Monotonic.now()
-        if now - link.openedAt < Backoff.last.nanoseconds {
+        if link.age < Backoff.last.nanoseconds {
             lastError = error
             if nextAttempt <= now { nextAttempt = Monotonic.after(backoff.next()) }
         } else {

@@ -76,7 +76,7 @@ extension Postgres {
                 await rollback(connection)
                 // An idle connection may turn out to be dead. Nothing of this can have been committed, so it is safe to
                 // begin again.
-                guard isFirstAttempt, error.kind == .connection, !Task.isCancelled else { throw error }
+                guard isFirstAttempt, error.isUnavailable, !Task.isCancelled else { throw error }
                 isFirstAttempt = false
             }
         }

@@ -71,6 +71,8 @@ package final class PostgresConnection: Sendable {
                 guard !Task.isCancelled else { throw Link.cancelled }
                 try await put(chunk)
             }
+            // A stream may end because of the cancellation, and half the rows would be taken for all.
+            guard !Task.isCancelled else { throw Link.cancelled }
         } catch {
             // Its error is the one we asked for; a connection that broke will be seen when it is given back.
             _ = try? await endCopy(because: "the client gave up")
@@ -93,7 +95,7 @@ package final class PostgresConnection: Sendable {
         let answer = await withTaskCancellationHandler {
             await ending.wait()
         } onCancel: {
-            link.cancel(ending)
+            if reason == nil { link.cancel(ending) }
         }
         return try answer.get().first?.affected ?? 0
     }

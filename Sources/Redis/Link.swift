@@ -56,10 +56,11 @@ final class Link: Sendable {
         let patience = TimeAmount(clamping: configuration.commandTimeout)
         let limit = timeout.map { TimeAmount(clamping: $0) } ?? patience
         let wait = min(limit, TimeAmount(clamping: configuration.connectTimeout))
+        let size = commands.reduce(0) { $0 + $1.wireSize }
         let refusal: RedisError?
         let steps: Steps
         (refusal, steps) = state.withLock { state in
-            if let refusal = state.refusal(of: commands.count, configuration) { return (refusal, Steps()) }
+            if let refusal = state.refusal(of: commands.count, size: size, configuration) { return (refusal, Steps()) }
             var steps = Steps()
             for (position, command) in commands.enumerated() {
                 let entry = LinkState.Entry(
@@ -72,13 +73,13 @@ final class Link: Sendable {
                     state.encode(command, entry, now: now)
                 } else {
                     state.waiting.append(LinkState.Waiting(command: command, entry: entry, until: now + wait))
-                    state.waitingBytes += command.reduce(0) { $0 + $1.size }
                 }
             }
             if case .open = state.phase {
                 steps.flushes = state.claimFlush()
                 steps.alarm = state.claimAlarm(at: now + limit)
             } else {
+                state.waitingBytes += size
                 steps.dials = state.claimDial(now: now)
                 steps.alarm = state.claimAlarm(at: now + wait)
             }
@@ -153,7 +154,8 @@ extension Link {
     private func opened(_ channel: any Channel) {
         let isWanted = state.withLock { $0.open(channel, now: .now()) }
         guard isWanted else { return channel.close(promise: nil) }
-        logger.debug("connected")
+        let isFirst = statistics.connections == 1
+        logger.log(level: isFirst ? .debug : .info, isFirst ? "connected" : "connected again")
         flush()
         look()
     }
@@ -249,7 +251,8 @@ extension Link {
         }
         take(steps)
         for entry in overdue.unsent {
-            entry.settle(.failure(.connection("no connection: \(overdue.reason?.message ?? "still connecting")")))
+            let message = "no connection: \(overdue.reason?.message ?? "still connecting")"
+            entry.settle(.failure(entry.deadline <= now ? .timeout(message) : .connection(message)))
         }
         for entry in overdue.unanswered { entry.settle(.failure(.timeout("no answer before the deadline"))) }
         if let loss { bear(loss) }

@@ -69,15 +69,15 @@ struct LinkState {
         )
     }
 
-    /// Why `count` more commands cannot be taken in.
-    func refusal(of count: Int, _ configuration: RedisConfiguration) -> RedisError? {
+    /// Why `count` more commands of `size` bytes together cannot be taken in.
+    func refusal(of count: Int, size: Int, _ configuration: RedisConfiguration) -> RedisError? {
         if case .closed = phase { return .connection("the client is shut down") }
         let queued = inFlight.count + waiting.count
         guard queued == 0 || queued + count <= configuration.maximumQueued else {
             return .connection("\(queued) commands are waiting for answers already")
         }
-        guard outgoing.readableBytes + unwritten + waitingBytes <= configuration.maximumPendingBytes else {
-            return .connection("more than \(configuration.maximumPendingBytes) bytes of commands are waiting already")
+        guard outgoing.readableBytes + unwritten + waitingBytes + size <= configuration.maximumPendingBytes else {
+            return .connection("more than \(configuration.maximumPendingBytes) bytes of commands would be waiting")
         }
         return nil
     }
@@ -189,7 +189,7 @@ struct LinkState {
         if waiting.contains(where: { $0.until <= now }) {
             overdue.unsent = waiting.filter { $0.until <= now }.map(\.entry)
             waiting = waiting.filter { $0.until > now }
-            waitingBytes = waiting.reduce(0) { $0 + $1.command.reduce(0) { $0 + $1.size } }
+            waitingBytes = waiting.reduce(0) { $0 + $1.command.wireSize }
         }
         return overdue
     }

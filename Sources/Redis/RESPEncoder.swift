@@ -5,8 +5,7 @@ extension ByteBuffer {
     ///
     /// The whole command is written through one pointer: checking for room at each piece cost more than the rest.
     mutating func writeCommand(_ arguments: [RedisArgument]) {
-        let room = arguments.reduce(RedisArgument.frame) { $0 + $1.size }
-        writeWithUnsafeMutableBytes(minimumWritableBytes: room) { bytes in
+        writeWithUnsafeMutableBytes(minimumWritableBytes: arguments.wireSize) { bytes in
             var writer = RESPWriter(bytes: bytes)
             writer.writeLine(UInt8(ascii: "*"), arguments.count)
             for argument in arguments { writer.write(argument) }
@@ -20,13 +19,18 @@ extension RedisArgument {
     fileprivate static let frame = 25
 
     /// The most bytes the word takes up on the wire.
-    var size: Int {
+    fileprivate var wireSize: Int {
         switch self {
         case .string(let text): text.utf8.count + Self.frame
         case .bytes(let bytes): bytes.count + Self.frame
         case .integer: 20 + Self.frame
         }
     }
+}
+
+extension [RedisArgument] {
+    /// The most bytes the command takes up on the wire.
+    var wireSize: Int { reduce(RedisArgument.frame) { $0 + $1.wireSize } }
 }
 
 /// Writes into memory that has room for all of it: the buffer pointers it copies into trap otherwise.

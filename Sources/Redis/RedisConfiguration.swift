@@ -18,7 +18,7 @@ package struct RedisConfiguration: Sendable {
     package var connectTimeout: Duration = .seconds(2)
     /// How many commands may be without an answer; one more fails at once as unavailable.
     package var maximumQueued = 100_000
-    /// How many bytes of commands may be waiting to be sent; past it a command fails at once as unavailable.
+    /// How many bytes of commands may be waiting to be sent; one that would exceed it fails at once as unavailable.
     package var maximumPendingBytes = 256 << 20
 
     /// Reads `redis://[user]:[password]@host:port/db` or `unix://[user]:[password]@/path?db=N`.

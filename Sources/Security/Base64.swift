@@ -33,24 +33,29 @@ package enum Base64 {
     /// The text of `bytes` as ASCII bytes, for those who go on building.
     func encodeUTF8(_ bytes: [UInt8]) -> [UInt8] {
         let characters = self == .url ? Self.urlCharacters : Self.standardCharacters
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        var index = 0
-        while index < bytes.count {
-            let left = bytes.count - index
-            let second = left > 1 ? bytes[index + 1] : 0
-            let third = left > 2 ? bytes[index + 2] : 0
-            let group = UInt32(bytes[index]) << 16 | UInt32(second) << 8 | UInt32(third)
-            text.append(characters[Int(group >> 18)])
-            text.append(characters[Int(group >> 12 & 63)])
-            if left > 1 { text.append(characters[Int(group >> 6 & 63)]) }
-            if left > 2 { text.append(characters[Int(group & 63)]) }
-            index += 3
+        let padded = (bytes.count + 2) / 3 * 4
+        return [UInt8](unsafeUninitializedCapacity: padded) { text, count in
+            func add(_ value: UInt32) {
+                text.initializeElement(at: count, to: characters[Int(value & 63)])
+                count += 1
+            }
+            var index = 0
+            while index < bytes.count {
+                let left = bytes.count - index
+                let second = left > 1 ? bytes[index + 1] : 0
+                let third = left > 2 ? bytes[index + 2] : 0
+                let group = UInt32(bytes[index]) << 16 | UInt32(second) << 8 | UInt32(third)
+                add(group >> 18)
+                add(group >> 12)
+                if left > 1 { add(group >> 6) }
+                if left > 2 { add(group) }
+                index += 3
+            }
+            while self == .standard, count < padded {
+                text.initializeElement(at: count, to: UInt8(ascii: "="))
+                count += 1
+            }
         }
-        if self == .standard {
-            while !text.count.isMultiple(of: 4) { text.append(UInt8(ascii: "=")) }
-        }
-        return text
     }
 
     /// The bytes that `text` stands for, or `nil` when it is not exactly what ``encode(_:)`` would have made.
@@ -68,21 +73,24 @@ package enum Base64 {
         guard text.count % 4 != 1 else { return nil }
 
         let values = self == .url ? Self.urlValues : Self.standardValues
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count * 3 / 4)
         var bits: UInt32 = 0
-        var width = 0
-        for character in text {
-            let value = values[Int(character)]
-            guard value != Self.noValue else { return nil }
-            bits = bits << 6 | UInt32(value)
-            width += 6
-            if width >= 8 {
-                width -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(width)))
-                bits &= (1 << UInt32(width)) - 1
+        // The two bits above a value are set in what isn't one only, so that one look at the end is enough.
+        var seen: UInt8 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4) { bytes, count in
+            var width: UInt32 = 0
+            for character in text {
+                let value = values[Int(character)]
+                seen |= value
+                bits = bits << 6 | UInt32(value & 63)
+                width += 6
+                if width >= 8 {
+                    width -= 8
+                    bytes.initializeElement(at: count, to: UInt8(truncatingIfNeeded: bits >> width))
+                    count += 1
+                    bits &= (1 << width) - 1
+                }
             }
         }
-        return bits == 0 ? bytes : nil
+        return bits == 0 && seen < 64 ? bytes : nil
     }
 }

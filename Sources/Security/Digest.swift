@@ -38,20 +38,50 @@ package enum HMAC {
 
     /// As ``sha256(key:message:)-[UInt8]``, of a part of an array.
     package static func sha256(key: [UInt8], message: ArraySlice<UInt8>) -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: SHA256.length)
-        var written: UInt32 = 0
-        let made = message.withUnsafeBufferPointer { message in
-            COpenSSL.HMAC(
-                SHA256.algorithm,
-                key,
-                CInt(key.count),
-                message.baseAddress,
-                message.count,
-                &digest,
-                &written
-            )
-        }
-        guard made != nil, written == SHA256.length else { fatalError("libcrypto has no HMAC") }
-        return digest
+        Key(key).sha256(message)
     }
+
+    /// A key that is used again and again: libcrypto has digested it once and for all.
+    package final class Key: @unchecked Sendable {
+        // Sendable because the context is only ever copied from after `init`: libcrypto's EVP_MAC_CTX_dup reads it and
+        // counts references atomically. It is freed once, when nobody has it any more.
+        private let context: OpaquePointer
+
+        package init(_ bytes: [UInt8]) {
+            guard let context = EVP_MAC_CTX_new(HMAC.algorithm) else { fatalError("libcrypto has no HMAC") }
+            self.context = context
+            // An empty key would be taken for no key, but HMAC pads keys with zeroes: one of them is the same key.
+            let bytes = bytes.isEmpty ? [0] : bytes
+            var name = Array("SHA256".utf8CString)
+            let done = name.withUnsafeMutableBufferPointer { name in
+                let parameters = [
+                    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return EVP_MAC_init(context, bytes, bytes.count, parameters)
+            }
+            guard done == 1 else { fatalError("libcrypto has no HMAC-SHA256") }
+        }
+
+        deinit {
+            EVP_MAC_CTX_free(context)
+        }
+
+        /// The 32 bytes of HMAC-SHA256 of `message` under this key.
+        package func sha256(_ message: ArraySlice<UInt8>) -> [UInt8] {
+            var digest = [UInt8](repeating: 0, count: SHA256.length)
+            var written = 0
+            guard let copy = EVP_MAC_CTX_dup(context) else { fatalError("libcrypto is out of memory") }
+            defer { EVP_MAC_CTX_free(copy) }
+            let done = message.withUnsafeBufferPointer { message in
+                EVP_MAC_update(copy, message.baseAddress, message.count) == 1
+                    && EVP_MAC_final(copy, &digest, &written, digest.count) == 1
+            }
+            guard done, written == SHA256.length else { fatalError("libcrypto has no HMAC-SHA256") }
+            return digest
+        }
+    }
+
+    // Unsafe only in the compiler's eyes; see ``SHA256/algorithm``.
+    nonisolated(unsafe) private static let algorithm = EVP_MAC_fetch(nil, "HMAC", nil)
 }

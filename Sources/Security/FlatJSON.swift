@@ -1,10 +1,11 @@
 /// Reads a JSON object (RFC 8259) whose members are strings, numbers and literals, as the parts of a token are.
 ///
 /// Strict where leniency would let two readers see two things: UTF-8 only, no member twice, no escapes in names, nothing
-/// after the object. Nested values are refused, since nothing we issue has any.
-enum FlatJSON {
-    enum Value: Equatable {
-        case string(String)
+/// after the object. Nested values are refused, since nothing we issue has any. Nothing is copied: members are places in
+/// the text, because a dictionary of strings took longer than the signature.
+struct FlatJSON {
+    enum Value {
+        case string(Range<Int>)
         /// A whole number, or the whole part of a decimal one; RFC 7519 allows fractions of seconds.
         case number(Int)
         /// `true`, `false` or `null`.
@@ -13,32 +14,65 @@ enum FlatJSON {
         case escaped
     }
 
-    static func members(of json: [UInt8]) -> [String: Value]? {
-        var reader = Reader(json: json)
-        return reader.object()
+    private let json: [UInt8]
+    private let members: [(name: Range<Int>, value: Value)]
+
+    /// Nobody's token says more than this.
+    private static let mostMembers = 32
+
+    init?(_ json: [UInt8]) {
+        guard String(validating: json, as: UTF8.self) != nil else { return nil }
+        let members = json.withUnsafeBufferPointer { json in
+            var reader = Reader(json: json)
+            return reader.object()
+        }
+        guard let members, members.count <= Self.mostMembers else { return nil }
+        for (index, member) in members.enumerated() {
+            for other in members[..<index] where json[other.name].elementsEqual(json[member.name]) { return nil }
+        }
+        self.json = json
+        self.members = members
+    }
+
+    /// The value of a member; `nil` when there is no such member.
+    subscript(name: StaticString) -> Value? {
+        name.withUTF8Buffer { name in
+            members.first { $0.name.count == name.count && json[$0.name].elementsEqual(name) }?.value
+        }
+    }
+
+    /// The bytes of a member that is a string without escapes.
+    func string(_ name: StaticString) -> ArraySlice<UInt8>? {
+        guard case .string(let range) = self[name] else { return nil }
+        return json[range]
+    }
+
+    func number(_ name: StaticString) -> Int? {
+        guard case .number(let number) = self[name] else { return nil }
+        return number
     }
 
     private struct Reader {
-        let json: [UInt8]
+        let json: UnsafeBufferPointer<UInt8>
         var index = 0
 
-        init(json: [UInt8]) {
+        init(json: UnsafeBufferPointer<UInt8>) {
             self.json = json
         }
 
-        mutating func object() -> [String: Value]? {
-            guard take("{") else { return nil }
-            var members: [String: Value] = [:]
+        mutating func object() -> [(name: Range<Int>, value: Value)]? {
+            guard take(UInt8(ascii: "{")) else { return nil }
+            var members: [(name: Range<Int>, value: Value)] = []
             members.reserveCapacity(8)
-            if !take("}") {
+            if !take(UInt8(ascii: "}")) {
                 repeat {
                     skipSpace()
-                    guard
-                        case .string(let name) = string(), take(":"),
-                        let value = value(), members.updateValue(value, forKey: name) == nil
-                    else { return nil }
-                } while take(",")
-                guard take("}") else { return nil }
+                    guard case .string(let name) = string(), take(UInt8(ascii: ":")), let value = value() else {
+                        return nil
+                    }
+                    members.append((name, value))
+                } while take(UInt8(ascii: ","))
+                guard take(UInt8(ascii: "}")) else { return nil }
             }
             skipSpace()
             return index == json.count ? members : nil
@@ -57,8 +91,7 @@ enum FlatJSON {
         }
 
         private mutating func literal(_ text: StaticString) -> Value? {
-            let matches = text.withUTF8Buffer { json[index...].starts(with: $0) }
-            guard matches else { return nil }
+            guard text.withUTF8Buffer({ json[index...].starts(with: $0) }) else { return nil }
             index += text.utf8CodeUnitCount
             return .literal
         }
@@ -92,16 +125,14 @@ enum FlatJSON {
         }
 
         private mutating func string() -> Value? {
-            guard index < json.count, json[index] == UInt8(ascii: "\"") else { return nil }
-            index += 1
+            guard take(UInt8(ascii: "\"")) else { return nil }
             let start = index
             var hasEscapes = false
             while index < json.count {
                 switch json[index] {
                 case UInt8(ascii: "\""):
-                    defer { index += 1 }
-                    guard !hasEscapes else { return .escaped }
-                    return String(validating: json[start..<index], as: UTF8.self).map(Value.string)
+                    index += 1
+                    return hasEscapes ? .escaped : .string(start..<(index - 1))
                 case UInt8(ascii: "\\"):
                     hasEscapes = true
                     index += 2
@@ -114,9 +145,9 @@ enum FlatJSON {
             return nil
         }
 
-        private mutating func take(_ character: Unicode.Scalar) -> Bool {
+        private mutating func take(_ character: UInt8) -> Bool {
             skipSpace()
-            guard index < json.count, json[index] == UInt8(ascii: character) else { return false }
+            guard index < json.count, json[index] == character else { return false }
             index += 1
             return true
         }

@@ -42,13 +42,14 @@ package struct JWT: Sendable {
     private static let header = Base64.url.encodeUTF8(Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8))
     private static let dot = UInt8(ascii: ".")
 
-    private let key: [UInt8]
+    private let key: HMAC.Key
 
     /// - Parameter secret: at least 32 bytes of UTF-8, as RFC 7518, section 3.2, wants for HS256.
     /// - Throws: when it is shorter.
     package init(secret: String) throws(JWTSecretError) {
-        key = Array(secret.utf8)
-        guard key.count >= 32 else { throw JWTSecretError() }
+        let bytes = Array(secret.utf8)
+        guard bytes.count >= 32 else { throw JWTSecretError() }
+        key = HMAC.Key(bytes)
     }
 
     /// The signed token, about 400 ASCII characters.
@@ -64,7 +65,7 @@ package struct JWT: Sendable {
         var signed = Self.header
         signed.append(Self.dot)
         signed += Base64.url.encodeUTF8(Array(payload.utf8))
-        let signature = HMAC.sha256(key: key, message: signed)
+        let signature = key.sha256(signed[...])
         signed.append(Self.dot)
         signed += Base64.url.encodeUTF8(signature)
         return String(decoding: signed, as: UTF8.self)
@@ -82,7 +83,7 @@ package struct JWT: Sendable {
             let signature = Base64.url.decode(utf8: text[(second + 1)...])
         else { throw .malformed }
         guard try Self.isOurs(header: text[..<first]) else { throw .wrongAlgorithm }
-        guard constantTimeEquals(HMAC.sha256(key: key, message: text[..<second]), signature) else { throw .forged }
+        guard constantTimeEquals(key.sha256(text[..<second]), signature) else { throw .forged }
         guard
             let payload = Base64.url.decode(utf8: text[(first + 1)..<second]),
             let claims = Claims(json: payload)?.accessToken
@@ -97,15 +98,17 @@ package struct JWT: Sendable {
     /// Whether the header names HS256. Our own is recognised by its bytes; another library's spelling is read.
     private static func isOurs(header: ArraySlice<UInt8>) throws(JWTError) -> Bool {
         if header.elementsEqual(Self.header) { return true }
-        guard let json = Base64.url.decode(utf8: header), let members = FlatJSON.members(of: json) else {
+        guard let json = Base64.url.decode(utf8: header), let members = FlatJSON(json) else {
             throw .malformed
         }
         // RFC 7515, section 4.1.11: who doesn't understand an extension that is critical must refuse.
         guard members["crit"] == nil else { throw .malformed }
-        if let type = members["typ"] {
-            guard case .string(let type) = type, type.uppercased() == "JWT" else { throw .malformed }
+        if members["typ"] != nil {
+            guard let type = members.string("typ"), String(decoding: type, as: UTF8.self).uppercased() == "JWT" else {
+                throw .malformed
+            }
         }
-        return members["alg"] == .string("HS256")
+        return members.string("alg").map { $0.elementsEqual("HS256".utf8) } ?? false
     }
 }
 
@@ -132,25 +135,19 @@ struct Claims {
     let accessToken: AccessToken
 
     init?(json: [UInt8]) {
-        guard let members = FlatJSON.members(of: json) else { return nil }
-        func id(_ name: String) -> UUID? {
-            guard case .string(let text) = members[name] else { return nil }
-            return UUID(ascii: Array(text.utf8)[...])
-        }
-        func seconds(_ name: String) -> Int? {
-            guard case .number(let seconds) = members[name] else { return nil }
-            return seconds
-        }
+        guard let members = FlatJSON(json) else { return nil }
+        func id(_ name: StaticString) -> UUID? { members.string(name).flatMap { UUID(ascii: $0) } }
         guard
             let sub = id("sub"), let org = id("org"), let sid = id("sid"), let jti = id("jti"),
-            let iat = seconds("iat"), let exp = seconds("exp"), 0 <= iat, iat < exp,
-            case .string(let role) = members["role"], !role.isEmpty, role.utf8.allSatisfy(Self.isPlain)
+            let iat = members.number("iat"), let exp = members.number("exp"), 0 <= iat, iat < exp,
+            let role = members.string("role"), !role.isEmpty, role.allSatisfy(Self.isPlain)
         else { return nil }
         // "Not before" isn't ours, but whoever sets it means it; it is good only where it says no more than `iat`.
         if members["nbf"] != nil {
-            guard let notBefore = seconds("nbf"), notBefore <= iat else { return nil }
+            guard let notBefore = members.number("nbf"), notBefore <= iat else { return nil }
         }
-        accessToken = AccessToken(sub: sub, org: org, role: role, sid: sid, jti: jti, iat: iat, exp: exp)
+        let roleText = String(decoding: role, as: UTF8.self)
+        accessToken = AccessToken(sub: sub, org: org, role: roleText, sid: sid, jti: jti, iat: iat, exp: exp)
     }
 
     static func isPlain(_ character: UInt8) -> Bool {

@@ -138,6 +138,17 @@ struct World: Sendable {
         }
     }
 
+    /// Runs a schedule of the registry once.
+    func runSchedule(_ name: String) async throws {
+        guard let function = Registry.functions.first(where: { $0.name == name }),
+            case .schedule(let run) = function.hosted
+        else { throw UnknownFunction(name: name) }
+        let uses = Set(services.settings.keys)
+        try await run(
+            WorkContext(function: name, uses: uses, deadline: nil, logger: services.logger, services: services)
+        )
+    }
+
     struct UnknownFunction: Error {
         let name: String
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct PostgresTests {
+@Suite(.serialized) struct PostgresTests {
     @Test func answersWithRows() async throws {
         try await World.with { postgres in
             let rows = try await postgres.query("SELECT n, 'row ' || n AS text FROM generate_series(1, \(3)::int) AS n")
@@ -66,7 +66,7 @@ import Testing
 
     @Test func carriesLargeValuesBothWays() async throws {
         try await World.with { postgres in
-            let large = String(repeating: "grün ", count: 1_000_000)
+            let large = String(repeating: "grün ", count: 200_000)
 
             let back = try await withThrowingTaskGroup(of: Bool.self) { group in
                 for _ in 0..<4 {
@@ -299,10 +299,14 @@ import Testing
             _ = try await connection.query("SELECT 1 FROM pg_sleep(0.3)")
             return try await connection.query("SELECT 2").count
         }
-        try await Task.sleep(for: .milliseconds(150))
+        let isUnderWay = try await World.eventually {
+            let statistics = postgres.statistics
+            return statistics.inFlight == 1 && statistics.busy == 1
+        }
 
         await postgres.shutdown()
 
+        #expect(isUnderWay)
         #expect(try await slow.count == 1)
         #expect(try await transaction == 1)
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct PostgresTypesTests {
+@Suite(.serialized) struct PostgresTypesTests {
     /// Sends the value and reads it back.
     private func roundTrip<T: PostgresEncodable & PostgresDecodable>(_ value: T, _ type: SQL) async throws -> T {
         try await World.with { postgres in

@@ -37,6 +37,17 @@ enum World {
         }
     }
 
+    /// Runs the body while another connection holds the advisory lock that its statement waits for, so that a statement
+    /// can be kept running for exactly as long as a test wants.
+    static func blocking<T: Sendable>(_ body: (SQL) async throws -> T) async throws -> T {
+        let key = Int32.random(in: 1...Int32.max)
+        return try await with { postgres in
+            try await postgres.transaction(opening: ["SELECT pg_advisory_xact_lock(\(key))"]) { _ in
+                try await body(SQL(stringLiteral: "SELECT pg_advisory_lock_shared(\(key))"))
+            }
+        }
+    }
+
     /// A name for a table that no other test uses.
     static func name(_ prefix: String = "t") -> SQL {
         let id = UUID().uuidString.lowercased().filter { $0 != "-" }
@@ -61,9 +72,9 @@ enum World {
         }
     }
 
-    /// Waits until the condition holds, at most the time given.
+    /// Waits until the condition holds, at most the time given, which is long for machines that do much else.
     static func eventually(
-        within limit: Duration = .seconds(5),
+        within limit: Duration = .seconds(20),
         _ condition: () async throws -> Bool
     ) async throws -> Bool {
         let end = ContinuousClock.now + limit

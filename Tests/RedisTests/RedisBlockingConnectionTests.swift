@@ -30,6 +30,7 @@ import Testing
         let key = World.key()
         try await World.withRedis { redis in
             let blocking = redis.blocking(name: "worker \(key)")
+            _ = try await blocking.command(["PING"], deadline: .now + .seconds(20))
             let start = ContinuousClock.now
 
             let error = try await redisError {
@@ -40,6 +41,18 @@ import Testing
             #expect(ContinuousClock.now - start >= .milliseconds(190))
             #expect(try await World.eventually { try await !isBlocked(blockingName(key), redis) })
             #expect(try await blocking.command(["ECHO", "again"], deadline: .now + .seconds(20)) == .string("again"))
+        }
+    }
+
+    @Test func endsAtItsDeadlineEvenWithoutAConnection() async throws {
+        let server = try await Server()
+        server.signal(SIGSTOP)
+        try await World.withRedis(server.url) { redis in
+            let error = try await redisError {
+                _ = try await redis.blocking(name: "worker").command(["PING"], deadline: .now + .milliseconds(200))
+            }
+
+            #expect(error == RedisError(kind: .timeout, message: "no connection: still connecting"))
         }
     }
 

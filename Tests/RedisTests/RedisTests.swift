@@ -125,7 +125,7 @@ import Testing
     @Test func refusesMoreBytesThanItMayKeep() async throws {
         let text = String(repeating: "x", count: 1 << 20)
         let adjust = { (configuration: inout RedisConfiguration) in
-            configuration.maximumPendingBytes = 4 << 20
+            configuration.maximumPendingBytes = (4 << 20) + 1024
             configuration.connectTimeout = .seconds(1)
         }
 
@@ -147,7 +147,7 @@ import Testing
         try await World.withRedis(server.url) { redis in
             _ = try await redis.command(["PING"])
             async let slow = redisError {
-                _ = try await redis.command(["EVAL", World.busyLoop, 0, 300], timeout: .milliseconds(20))
+                _ = try await redis.command(["EVAL", World.busyLoop, 0, 2000], timeout: .milliseconds(20))
             }
             async let patient = redis.command(["ECHO", "patient"])
 
@@ -162,7 +162,7 @@ import Testing
         let server = try await Server()
         try await World.withRedis(server.url) { redis in
             _ = try await redis.command(["PING"])
-            let task = Task { try await redisError { _ = try await redis.command(["EVAL", World.busyLoop, 0, 300]) } }
+            let task = Task { try await redisError { _ = try await redis.command(["EVAL", World.busyLoop, 0, 2000]) } }
             #expect(try await World.eventually { redis.statistics.inFlight == 1 })
 
             task.cancel()

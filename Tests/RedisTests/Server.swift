@@ -1,4 +1,6 @@
 import Foundation
+import NIOCore
+import NIOPosix
 import Redis
 import Synchronization
 import Testing
@@ -36,7 +38,15 @@ final class Server: Sendable {
         try? FileManager.default.removeItem(atPath: socket)  // A killed server leaves it behind.
         try process.run()
         self.process.withLock { $0 = process }
-        #expect(try await World.eventually { FileManager.default.fileExists(atPath: socket) })
+        #expect(try await World.eventually { await isListening() })
+    }
+
+    private func isListening() async -> Bool {
+        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        // Refused until the server listens, and that is the answer.
+        guard let channel = try? await bootstrap.connect(unixDomainSocketPath: socket).get() else { return false }
+        try? await channel.close()  // Closed by the server at worst.
+        return true
     }
 
     func kill() async throws {

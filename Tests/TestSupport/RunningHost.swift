@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 #if canImport(FoundationNetworking)
 import FoundationNetworking
@@ -84,8 +84,9 @@ package enum Checkout {
             .deletingLastPathComponent().path
     }
 
-    /// The executable beside the test bundle that runs.
+    /// The executable beside the test bundle that runs, unless RUNNER_EXECUTABLE names another.
     package static var executable: String {
+        if let given = ProcessInfo.processInfo.environment["RUNNER_EXECUTABLE"] { return given }
         let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         let folder = URL(fileURLWithPath: bundle).deletingLastPathComponent().path
         let beside = folder + "/runner"
@@ -130,7 +131,7 @@ final class LockedProcess: @unchecked Sendable {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         let path = NSTemporaryDirectory() + "delightchat-host-\(UUID().uuidString).log"
-        FileManager.default.createFile(atPath: path, contents: nil)
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: path)
         // On a thread that never ends: the death signal follows the thread that started the child.
         try Spawner.shared.run { try process.run() }

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 import Logging
 package import Postgres
 import Schema
@@ -16,7 +16,7 @@ package struct TestDatabase: Sendable {
         let server = try TestServers.postgres
         let template = try await Template.shared.name(on: server)
         let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
-        try await administer(server) { _ = try await $0.query(SQL(unsafe: "CREATE DATABASE \(name) TEMPLATE \(template)")) }
+        try await administer(server) { _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)")) }
         return try TestDatabase(name: name, server: server)
     }
 
@@ -74,8 +74,8 @@ package struct TestDatabase: Sendable {
         private static func make(on server: String) async throws -> String {
             let name = "template_\(ProcessInfo.processInfo.processIdentifier)"
             try await administer(server) { connection in
-                _ = try await connection.query(SQL(unsafe: "DROP DATABASE IF EXISTS \(name)"))
-                _ = try await connection.query(SQL(unsafe: "CREATE DATABASE \(name)"))
+                _ = try await connection.query(SQL(stringLiteral: "DROP DATABASE IF EXISTS \(name)"))
+                _ = try await connection.query(SQL(stringLiteral: "CREATE DATABASE \(name)"))
             }
             let postgres = client(try url(server, database: name))
             _ = try await Migrator(postgres).migrate()

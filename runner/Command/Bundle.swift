@@ -87,7 +87,7 @@ struct Bundle {
 
 /// `-f FILE` of the commands that read functions.yaml.
 struct BundleOptions: ParsableArguments {
-    @Option(name: [.short, .customLong("file")], help: "The manifest; by default functions.yaml here or above.")
+    @Option(name: [.customShort("f"), .customLong("file")], help: "The manifest; by default functions.yaml here or above.")
     var manifest: String?
 
     func bundle() throws -> Bundle { try Bundle(manifest) }

@@ -110,6 +110,10 @@ struct Up: AsyncParsableCommand {
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
+        if addresses.isDatabaseOurs {
+            let own = PrivateAddresses(database: addresses.database, owner: addresses.databaseOwner, redis: addresses.redis)
+            try own.write(root: state.root)
+        }
         guard let executable = Checkout.executable else { throw FleetError("can't find my own executable") }
         return HostLaunch(
             executable: executable,

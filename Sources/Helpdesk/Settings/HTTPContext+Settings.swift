@@ -9,7 +9,7 @@ extension HTTPContext {
         return number
     }
 
-    /// A setting that functions.yaml declares as a duration, such as `15m` or `1h 30m`.
+    /// A setting that functions.yaml declares as a duration, such as `15m`.
     ///
     /// - Throws: ``UnreadableSetting`` when it is absent or no duration.
     func duration(_ name: String) throws -> Duration {
@@ -27,42 +27,17 @@ struct UnreadableSetting: Error, CustomStringConvertible {
 }
 
 extension Duration {
-    /// Numbers with the units of functions.yaml: `ms`, `s`, `m`, `h`, `d`; several of them are added up.
+    /// A whole number with one of functions.yaml's units: `ms`, `s`, `m`, `h`, `d`.
     init?(spelled text: String) {
-        var whole = Duration.zero
-        var number = ""
-        var unit = ""
-        var isEmpty = true
-        for character in text + " " {
-            if character.isASCII, character.isNumber, unit.isEmpty {
-                number.append(character)
-                continue
-            }
-            if character.isASCII, character.isLetter, !number.isEmpty {
-                unit.append(character)
-                continue
-            }
-            if !unit.isEmpty {
-                guard let count = Int64(number), let part = Duration.of(count, unit) else { return nil }
-                whole += part
-                isEmpty = false
-                (number, unit) = ("", "")
-                if character.isASCII, character.isNumber { number.append(character) }
-            }
-            guard character == " " || !number.isEmpty else { return nil }
-        }
-        guard !isEmpty, number.isEmpty else { return nil }
-        self = whole
-    }
-
-    private static func of(_ count: Int64, _ unit: String) -> Duration? {
-        switch unit {
-        case "ms": .milliseconds(count)
-        case "s": .seconds(count)
-        case "m": .seconds(count * 60)
-        case "h": .seconds(count * 3600)
-        case "d": .seconds(count * 86_400)
-        default: nil
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard digits.count <= 12, let count = Int64(digits) else { return nil }
+        switch text.dropFirst(digits.count) {
+        case "ms": self = .milliseconds(count)
+        case "s": self = .seconds(count)
+        case "m": self = .seconds(count * 60)
+        case "h": self = .seconds(count * 3600)
+        case "d": self = .seconds(count * 86_400)
+        default: return nil
         }
     }
 

@@ -1,0 +1,77 @@
+import Foundation
+import Functions
+import Logging
+import Postgres
+
+/// Deletes what is past its time: Idempotency-Keys, sessions, unprocessed events, statuses that never found their message,
+/// and events that no stream can ask for any more.
+///
+/// `purge-expired` in functions.yaml: every hour. One organisation at a time, in batches that hold no lock for long; what
+/// it doesn't get to it finds again the next hour.
+struct PurgeExpired: ScheduledFunction {
+    /// Streams go 24 hours back; the rest is for readers that were away.
+    private static let eventsKept = Duration.seconds(7 * 86_400)
+    private static let batch = 5000
+
+    func run(in context: WorkContext) async throws {
+        let before = context.now.addingTimeInterval(-Double(Self.eventsKept.components.seconds))
+        let rows = try await context.services.postgres.query(
+            "SELECT org_id FROM find_organisations_to_purge(\(before))"
+        )
+        for row in rows {
+            try Task.checkCancellation()
+            let scope = context.organisation(try row.get("org_id"))
+            var deleted = 0
+            for statement in statements(scope.organisation, eventsBefore: before) {
+                var count: Int
+                repeat {
+                    count = try await scope.query(statement).affected
+                    deleted += count
+                } while count == Self.batch
+            }
+            context.logger.info("purged", metadata: ["organisation": "\(scope.organisation)", "rows": "\(deleted)"])
+        }
+    }
+
+    private func statements(_ org: Tenant.ID, eventsBefore: Date) -> [SQL] {
+        [
+            """
+            DELETE FROM idempotency_keys
+             WHERE org_id = \(org)
+               AND (principal, key_hash) IN (
+                       SELECT principal, key_hash
+                         FROM idempotency_keys
+                        WHERE org_id = \(org) AND expires_at <= now()
+                        LIMIT \(Self.batch)
+                   )
+            """,
+            """
+            DELETE FROM sessions
+             WHERE org_id = \(org)
+               AND id IN (SELECT id FROM sessions WHERE org_id = \(org) AND expires_at <= now() LIMIT \(Self.batch))
+            """,
+            // Those of a session that goes on: each refresh leaves a used one behind.
+            """
+            DELETE FROM refresh_tokens
+             WHERE org_id = \(org)
+               AND hash IN (SELECT hash FROM refresh_tokens WHERE org_id = \(org) AND expires_at <= now() LIMIT \(Self.batch))
+            """,
+            """
+            DELETE FROM unprocessed_events
+             WHERE org_id = \(org)
+               AND id IN (
+                       SELECT id FROM unprocessed_events WHERE org_id = \(org) AND expires_at <= now() LIMIT \(Self.batch)
+                   )
+            """,
+            """
+            DELETE FROM early_statuses
+             WHERE org_id = \(org) AND created_at <= now() - interval '24 hours'
+            """,
+            """
+            DELETE FROM events
+             WHERE org_id = \(org)
+               AND id IN (SELECT id FROM events WHERE org_id = \(org) AND at < \(eventsBefore) LIMIT \(Self.batch))
+            """,
+        ]
+    }
+}
