@@ -82,7 +82,7 @@ final class Link: Sendable {
     private func adopt(_ connection: ConnectionPointer) {
         let limit = engine.configuration.prepare ? Engine.statementLimit : 0
         atomicDescriptor.store(PQsocket(connection.pointer), ordering: .relaxed)
-        session.withLock { $0 = Session(connection, statementLimit: limit) }
+        session.withLock { $0 = Session(connection, isShared: kind == .shared, statementLimit: limit) }
         engine.connects.add(1, ordering: .relaxed)
         let deadline = Monotonic.after(engine.configuration.connectTimeout)
         let greeting = Call([engine.sessionStatement], deadline: deadline) { [weak self] answer in

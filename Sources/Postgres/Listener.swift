@@ -4,8 +4,8 @@ import Synchronization
 /// What a ``Postgres/listen(_:)`` yields.
 package enum PostgresNotification: Sendable, Hashable {
     case message(channel: String, payload: String)
-    /// Listening has taken effect, the first time or after a gap: messages sent before may have been missed, so whatever
-    /// they tell of is to be read anew.
+    /// Listening has taken effect, the first time or after a gap: messages sent before may have been missed, so
+    /// whatever they tell of is to be read anew.
     case reconnected
 }
 
@@ -77,8 +77,8 @@ final class Listener: LinkOwner, Timed {
         }
     }
 
-    /// Sends LISTEN, which does nothing for a channel that is listened to already, and tells the subscribers when it has
-    /// taken effect.
+    /// Sends LISTEN, which does nothing for a channel that is listened to already, and tells the subscribers when it
+    /// has taken effect.
     private func listen(on link: Link, to channels: Set<String>, for ids: [Int]) {
         let statements = channels.sorted().map { SQL("LISTEN \(raw: .identifier($0))") }
         let call = Call(statements, deadline: engine.deadline(nil)) { [weak self, weak link] answer in
