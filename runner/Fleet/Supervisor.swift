@@ -78,8 +78,8 @@ package actor Supervisor {
         case failed(String)
         case signal(Int32)
         case hostLine(String)
-        case hostEnded(ChildProcess, ExitStatus)
-        case serverEnded(String, ChildProcess, ExitStatus)
+        case hostEnded(ChildProcess, ProcessEnd)
+        case serverEnded(String, ChildProcess, ProcessEnd)
         case startHost
         case startServer(String)
         case drainedTooLong
@@ -121,6 +121,7 @@ package actor Supervisor {
     ///   held, 130 after a stop that was hurried or came during the start, otherwise the host's own.
     package func run() async -> Int32 {
         let lock: StateLock
+        let signals: Signals
         do {
             try state.prepare()
             switch try StateLock.take(state.lock, port: plan.port) {
@@ -130,6 +131,7 @@ package actor Supervisor {
                 console.fail("runner up is already running here (\(who)); stop it first, or use another checkout")
                 return 1
             }
+            signals = try Signals { self.receive($0) }
         } catch {
             console.fail(error.description)
             return 1
@@ -137,12 +139,16 @@ package actor Supervisor {
         raiseDescriptorLimit()
         // In `runner up | tee log`, Ctrl-C ends tee at once, and what the drain says must not end us.
         signal(SIGPIPE, SIG_IGN)
-        let signals = Signals { [send] in send.yield(.signal($0)) }
         let start = Task { await self.start() }
         for await event in events where await handle(event, start) { break }
         await stopServers()
         signals.stop()
         return withExtendedLifetime(lock) { result }
+    }
+
+    /// Does what the signal asks for, as if it had come from outside.
+    nonisolated func receive(_ signal: Int32) {
+        send.yield(.signal(signal))
     }
 
     /// Acts on one event; true when all is over but the servers.
@@ -328,7 +334,7 @@ extension Supervisor {
         for line in steps.banner(addresses) { console.plain(line) }
     }
 
-    private func hostEnded(_ process: ChildProcess, _ status: ExitStatus) -> Bool {
+    private func hostEnded(_ process: ChildProcess, _ status: ProcessEnd) -> Bool {
         let uptime = ContinuousClock.now - process.began
         host = nil
         state.forget("host")
@@ -368,7 +374,7 @@ extension Supervisor {
 // MARK: - The servers, later
 
 extension Supervisor {
-    private func serverEnded(_ name: String, _ process: ChildProcess, _ status: ExitStatus) {
+    private func serverEnded(_ name: String, _ process: ChildProcess, _ status: ProcessEnd) {
         guard let index = servers.firstIndex(where: { $0.program.name == name && $0.process === process })
         else { return }
         let uptime = ContinuousClock.now - process.began
@@ -378,7 +384,7 @@ extension Supervisor {
         restart(name, status, after: pause)
     }
 
-    private func restart(_ name: String, _ status: ExitStatus, after pause: Duration) {
+    private func restart(_ name: String, _ status: ProcessEnd, after pause: Duration) {
         console.fail("\(name) ended (\(status)); starting it again in \(pause.readable)")
         after(pause, .startServer(name))
     }
