@@ -335,6 +335,26 @@ import Testing
         }
     }
 
+    private actor Ledger {
+        var entries = 0
+
+        func enter(_ postgres: Postgres) async throws {
+            try await postgres.transaction { connection in
+                entries += try await connection.query("SELECT 1").count
+            }
+        }
+    }
+
+    @Test func runsItsBodyWhereItsCallerRuns() async throws {
+        try await World.with { postgres in
+            let ledger = Ledger()
+
+            try await ledger.enter(postgres)
+
+            #expect(await ledger.entries == 1)
+        }
+    }
+
     @Test func refusesAConnectionKeptBeyondItsBody() async throws {
         try await World.with { postgres in
             let kept = try await postgres.transaction { $0 }
