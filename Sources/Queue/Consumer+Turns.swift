@@ -53,6 +53,10 @@ extension Consumer {
                     failures = 0
                     continue
                 }
+                if !endings.isEmpty {
+                    // Renewals have failed for a while: what has ended would be refused with an expired lock.
+                    try await renewLocks(olderThan: options.lockDuration / 2)
+                }
                 let answer = try await turnOver(endings, wanted: wanted, token: token)
                 settle(endings, answer.codes)
                 begin(answer.jobs)

@@ -4,7 +4,7 @@ import Testing
 @testable import Queue
 
 /// Shares queues with PyPI bullmq 3.4.4, in each direction.
-@Suite struct BullMQTests {
+@Suite(.serialized) struct BullMQTests {
     /// What the getters of bullmq say of a queue.
     private struct Report: Decodable {
         struct Job: Decodable, Equatable {

@@ -98,7 +98,7 @@ final class Recorder: Sendable {
 
 /// Waits until the condition holds; fails the test when it does not within the limit.
 func eventually(
-    within limit: Duration = .seconds(10),
+    within limit: Duration = .seconds(20),
     _ claim: Comment,
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
@@ -106,7 +106,7 @@ func eventually(
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
         if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
+        try await Task.sleep(for: .milliseconds(10))
     }
     Issue.record(claim, sourceLocation: sourceLocation)
 }
