@@ -103,7 +103,9 @@ import Testing
         let consumer = world.consumer(
             quick(attempts: 9),
             onExhausted: { exhausted.record($0.map(\.0)) },
-            handle: { recorder.record($0); return $0.map { _ in .completed() } }
+            handle: {
+                recorder.record($0); return $0.map { _ in .completed() }
+            }
         )
         try await world.with(consumer) {
             try await eventually("it has failed") { try await world.inspector.counts(world.queue).failed == 1 }

@@ -42,7 +42,9 @@ struct QueueWorld {
     /// The fields of a job's hash.
     func job(_ id: String) async throws -> [String: String] {
         let answer = try await command("HGETALL", key(id)).array?.compactMap(\.text) ?? []
-        return Dictionary(uniqueKeysWithValues: stride(from: 0, to: answer.count, by: 2).map { (answer[$0], answer[$0 + 1]) })
+        return Dictionary(
+            uniqueKeysWithValues: stride(from: 0, to: answer.count, by: 2).map { (answer[$0], answer[$0 + 1]) }
+        )
     }
 
     func list(_ suffix: String) async throws -> [String] {
