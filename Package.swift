@@ -61,7 +61,6 @@ let package = Package(
         .systemLibrary(
             name: "CHiredis",
             path: "Sources/CHiredis",
-            pkgConfig: "hiredis",
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
         ),
         .systemLibrary(
@@ -91,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis", "Security", logging,
+                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis",
+                "Security", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "runner/Command",

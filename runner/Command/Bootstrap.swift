@@ -28,7 +28,8 @@ enum Bootstrap {
         if environment["REDIS_URL"] == nil, let host = environment["REDIS_HOST"] {
             let password = environment["REDIS_PASSWORD"].flatMap { $0.isEmpty ? nil : $0 }
             let secret = password.flatMap { $0.addingPercentEncoding(withAllowedCharacters: .alphanumerics) }
-            environment["REDIS_URL"] = "redis://\(secret.map { ":\($0)@" } ?? "")\(host):\(environment["REDIS_PORT"] ?? "6379")"
+            environment["REDIS_URL"] =
+                "redis://\(secret.map { ":\($0)@" } ?? "")\(host):\(environment["REDIS_PORT"] ?? "6379")"
         }
         return environment
     }

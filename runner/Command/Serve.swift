@@ -73,7 +73,9 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("There is no function \"\(unknown)\". `runner list` names them all.")
         }
         if let unknown = group.first(where: { !groups.contains($0) }) {
-            throw ValidationError("There is no group \"\(unknown)\"; there are \(groups.sorted().joined(separator: ", ")).")
+            throw ValidationError(
+                "There is no group \"\(unknown)\"; there are \(groups.sorted().joined(separator: ", "))."
+            )
         }
         let inGroups = manifest.functions.filter { group.contains($0.group) }.map(\.name)
         return .functions(Set(names + inGroups))

@@ -88,13 +88,16 @@ package struct LogLines: LogHandler {
         let printable = String(message.map { $0.isNewline ? " " : $0 })
         return Array(
             colours
-                ? "\u{1B}[90m\(time)\u{1B}[0m \(colour)\(name)\u{1B}[0m \(printable) \u{1B}[90m\(details)\u{1B}[0m\n".utf8
+                ? "\u{1B}[90m\(time)\u{1B}[0m \(colour)\(name)\u{1B}[0m \(printable) \u{1B}[90m\(details)\u{1B}[0m\n"
+                    .utf8
                 : "\(time) \(name) \(printable) \(details)\n".utf8
         )
     }
 
     private static func time(_ date: Date) -> String {
-        date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        date.formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)
+        )
     }
 
     /// Whether a member of this name may hold what must not be logged.
