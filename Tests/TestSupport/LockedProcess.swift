@@ -7,6 +7,8 @@ final class LockedProcess: @unchecked Sendable {
     private var process: Process?
     private var logPath = ""
 
+    deinit { removeLog() }
+
     /// - Parameters:
     ///   - folder: the working directory.
     ///   - end: the signal that it gets when the test run ends, however that ends.
@@ -28,7 +30,8 @@ final class LockedProcess: @unchecked Sendable {
         if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
-        let path = NSTemporaryDirectory() + "delightchat-host-\(UUID().uuidString).log"
+        removeLog()
+        let path = NSTemporaryDirectory() + "delightchat-\(UUID().uuidString).log"
         _ = FileManager.default.createFile(atPath: path, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: path)
         // On a thread that never ends: the death signal follows the thread that started the child.
@@ -46,6 +49,11 @@ final class LockedProcess: @unchecked Sendable {
     var log: String {
         let path = lock.withLock { logPath }
         return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""  // gone with the folder: nothing to show
+    }
+
+    private func removeLog() {
+        let path = lock.withLock { logPath }
+        if !path.isEmpty { try? FileManager.default.removeItem(atPath: path) }  // a file that stays is in nobody's way
     }
 
     func kill() {
