@@ -114,6 +114,7 @@ final class LockedCounter: @unchecked Sendable {
         }
     }
 }
+<<<<<<< HEAD
 
 /// A child process whose state tests on any thread may touch.
 final class LockedProcess: @unchecked Sendable {
@@ -214,3 +215,5 @@ package enum FreePort {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 }
+=======
+>>>>>>> schema

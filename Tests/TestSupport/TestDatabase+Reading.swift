@@ -15,4 +15,9 @@ extension TestDatabase {
     package func texts(_ statement: SQL) async throws -> [String] {
         try await rows(statement).map { try $0.get("value") }
     }
+
+    /// Runs statements that change what a test needs to be otherwise.
+    package func script(_ text: String) async throws {
+        try await Self.administer(ownerURL) { _ = try await $0.simple(text) }
+    }
 }
