@@ -84,7 +84,7 @@ struct Responder: HTTPResponder {
         requestId: String,
         function: inout String
     ) async throws -> Answer {
-        if let answer = try await operations.answer(request, path: path, address: address) {
+        if let answer = try await operations.answer(request, path: path, address: address, requestId: requestId) {
             function = "operations"
             return answer
         }
