@@ -151,7 +151,7 @@ struct Responder: HTTPResponder {
         }
     }
 
-    /// Runs the function, once per Idempotency-Key.
+    /// Runs the function, once per Idempotency-Key; what is about sessions takes none.
     private func run(
         _ route: Route,
         _ context: HTTPContext,
@@ -159,7 +159,7 @@ struct Responder: HTTPResponder {
         _ json: JSON?
     ) async throws -> Answer {
         let limit = route.declaration.timeout
-        guard context.request.method == "POST", let principal = context.principal,
+        guard context.request.method == "POST", !context.request.path.hasPrefix("/auth/"), let principal = context.principal,
             let key = context.request.header("idempotency-key")
         else {
             return try await deadlines.run(limit) { try await route.endpoint.call(context, parameters, json) }
