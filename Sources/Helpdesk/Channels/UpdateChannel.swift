@@ -88,7 +88,9 @@ struct UpdateChannel: HTTPFunction {
             guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
             name = input.name.given ?? old.name
             status = input.status.given ?? old.status
-            credentials = old.credentials.merging(.object(given))
+            credentials = old.credentials.merging(
+                ChannelCredentials.unmasked(.object(given), over: old.credentials, kind: old.kind)
+            )
             settings = old.settings.merging(.object(set))
         }
 
