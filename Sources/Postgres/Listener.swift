@@ -70,7 +70,7 @@ final class Listener: LinkOwner, Timed {
         }
         guard let link else { return }
         if isLast {
-            link.doom(PostgresError(.connection, "nobody listens any more"))
+            link.dismiss("nobody listens any more")
         } else if !surplus.isEmpty {
             let statements = surplus.map { SQL("UNLISTEN \(raw: .identifier($0))") }
             _ = link.submit(Call(statements, deadline: engine.deadline(nil)))
@@ -141,7 +141,7 @@ final class Listener: LinkOwner, Timed {
             )
         }
         if ids.isEmpty {
-            link.doom(PostgresError(.connection, "nobody listens any more"))
+            link.dismiss("nobody listens any more")
         } else {
             listen(on: link, to: channels, for: ids)
         }
@@ -163,7 +163,7 @@ final class Listener: LinkOwner, Timed {
         state.withLock { state in
             guard state.link === link else { return }
             state.link = nil
-            if !state.isStopped, !state.subscribers.isEmpty { state.outage.lost(link, error, engine) }
+            if !state.isStopped, !link.isDismissed { state.outage.lost(link, error, engine) }
         }
         schedule()
     }

@@ -11,10 +11,10 @@ extension Postgres {
     /// - Throws: What the body throws; the server's error; ``PostgresError/Kind/poolExhausted``;
     ///   ``PostgresError/Kind/connection`` when the connection was lost, in COMMIT with an unknown outcome. A body that
     ///   hides the failure of a statement and returns gets an error with the code `25P02`: nothing was committed.
-    package func transaction<T: Sendable>(
+    nonisolated(nonsending) package func transaction<T: Sendable>(
         opening: [SQL] = [],
         timeout: Duration? = nil,
-        _ body: (PostgresConnection) async throws -> T
+        _ body: nonisolated(nonsending) (PostgresConnection) async throws -> T
     ) async throws -> T {
         let deadline = timeout.map(Monotonic.after) ?? Monotonic.never
         var first: [SQL] = ["BEGIN"]
@@ -43,9 +43,9 @@ extension Postgres {
     ///   - body: Must not keep the connection.
     /// - Returns: What the body returned.
     /// - Throws: What the body throws; ``PostgresError`` as ``transaction(opening:timeout:_:)`` does.
-    package func withConnection<T: Sendable>(
+    nonisolated(nonsending) package func withConnection<T: Sendable>(
         statementTimeout: Duration? = nil,
-        _ body: (PostgresConnection) async throws -> T
+        _ body: nonisolated(nonsending) (PostgresConnection) async throws -> T
     ) async throws -> T {
         let link = try await pool.borrow(until: Monotonic.never)
         let connection = PostgresConnection(link, engine: engine, deadline: Monotonic.never, limit: statementTimeout)

@@ -28,11 +28,11 @@ func mode(of path: String) -> mode_t {
     return stat(path, &facts) == 0 ? facts.st_mode & 0o777 : 0
 }
 
-/// Waits until the claim holds, at most ten seconds.
+/// Waits until the claim holds, at most a minute.
 func eventually(_ claim: () async -> Bool) async -> Bool {
-    for _ in 0..<1000 {
+    for _ in 0..<6000 {
         if await claim() { return true }
-        // Cancelled: the claim is tried without a pause, a thousand times at most.
+        // Cancelled: the claim is tried without a pause, some thousand times.
         try? await Task.sleep(for: .milliseconds(10))
     }
     return false

@@ -217,20 +217,20 @@ import Testing
         } _: { postgres in
             _ = try await postgres.transaction { try await $0.query("SELECT 1") }
             try await World.blocking { block in
-                let running = await failure {
-                    try await postgres.transaction(timeout: .milliseconds(300)) { try await $0.query(block) }
-                }
                 let between = await failure {
                     try await postgres.transaction(timeout: .milliseconds(300)) { connection in
                         try await Task.sleep(for: .milliseconds(400))
                         _ = try await connection.query("SELECT 1")
                     }
                 }
+                let running = await failure {
+                    try await postgres.transaction(timeout: .milliseconds(300)) { try await $0.query(block) }
+                }
                 let single = await failure {
                     try await postgres.transaction { try await $0.query(block, timeout: .milliseconds(100)) }
                 }
 
-                #expect([running?.kind, between?.kind, single?.kind] == [.timeout, .timeout, .timeout])
+                #expect([between?.kind, running?.kind, single?.kind] == [.timeout, .timeout, .timeout])
             }
             let next = try await postgres.transaction { try await $0.query("SELECT 1").count }
             #expect(next == 1)
@@ -332,6 +332,26 @@ import Testing
                 #expect(rows == 200)
                 #expect(postgres.statistics.pooled == 3)
             }
+        }
+    }
+
+    private actor Ledger {
+        var entries = 0
+
+        func enter(_ postgres: Postgres) async throws {
+            try await postgres.transaction { connection in
+                entries += try await connection.query("SELECT 1").count
+            }
+        }
+    }
+
+    @Test func runsItsBodyWhereItsCallerRuns() async throws {
+        try await World.with { postgres in
+            let ledger = Ledger()
+
+            try await ledger.enter(postgres)
+
+            #expect(await ledger.entries == 1)
         }
     }
 

@@ -129,10 +129,11 @@ final class LockedProcess: @unchecked Sendable {
         process.arguments = ["--pdeathsig", "KILL", executable] + arguments
         process.environment = environment
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
         let path = NSTemporaryDirectory() + "delightchat-host-\(UUID().uuidString).log"
         _ = FileManager.default.createFile(atPath: path, contents: nil)
-        process.standardError = FileHandle(forWritingAtPath: path)
+        let file = FileHandle(forWritingAtPath: path)
+        process.standardOutput = file
+        process.standardError = file
         // On a thread that never ends: the death signal follows the thread that started the child.
         try Spawner.shared.run { try process.run() }
         lock.withLock {

@@ -33,10 +33,14 @@ enum Bootstrap {
         return environment
     }
 
-    static func logger(_ settings: Settings, environment: [String: String]) -> Logger {
+    static func logger(
+        _ settings: Settings,
+        environment: [String: String],
+        descriptor: Int32 = STDOUT_FILENO
+    ) -> Logger {
         let level = Logger.Level(rawValue: settings["LOG_LEVEL"] ?? "info") ?? .info
-        let style = LogLines.style(environment: environment)
-        return Logger(label: "delightchat") { LogLines(label: $0, style: style, level: level) }
+        let style = LogLines.style(environment: environment, descriptor: descriptor)
+        return Logger(label: "delightchat") { LogLines(label: $0, style: style, level: level, descriptor: descriptor) }
     }
 
     /// - Throws: a validation error that names the setting and what is wrong with it.

@@ -9,6 +9,11 @@ struct Database: AsyncParsableCommand {
         abstract: "Migrations, demo data and a prompt of the database.",
         discussion: """
             Works on DATABASE_OWNER_URL (or DATABASE_URL), else on the private database of a running `runner up`.
+
+            Examples:
+              runner db status
+              runner db migrate
+              runner db psql
             """,
         subcommands: [Migrate.self, Status.self, New.self, Seed.self, Reset.self, Psql.self]
     )
@@ -48,7 +53,7 @@ struct Database: AsyncParsableCommand {
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Shows which migrations have run.",
-            discussion: "Status 0 when all have, 1 otherwise."
+            discussion: "Status 0 when all have, 1 otherwise.\n\nExample:\n  runner db status"
         )
 
         @OptionGroup var options: Options
@@ -102,7 +107,7 @@ struct Database: AsyncParsableCommand {
     struct Seed: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Puts in demo data: an organisation, two users, a mock channel, tickets.",
-            discussion: "Does nothing where the demo organisation is there already."
+            discussion: "Does nothing where the demo organisation is there already.\n\nExample:\n  runner db seed"
         )
 
         @OptionGroup var options: Options

@@ -43,6 +43,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // A client or a pipe that is gone is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         let bundle = try options.bundle()
         let manifest = try bundle.manifest()
         let pairs = try bundle.pairs(of: manifest)

@@ -1,4 +1,4 @@
-package import Functions
+import Functions
 import Postgres
 
 /// Statements of hot endpoints as plain SQL, so that `runner bench` has pgbench run just what the product runs.
