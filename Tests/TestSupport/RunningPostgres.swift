@@ -11,11 +11,16 @@ package final class RunningPostgres: Sendable {
         // Not below TMPDIR: the postgres user has to reach it, and a socket's path holds at most 107 bytes.
         folder = "/tmp/delightchat-postgres-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        if geteuid() == 0, let entry = getpwnam("postgres") { chown(folder, entry.pointee.pw_uid, entry.pointee.pw_gid) }
+        if geteuid() == 0, let entry = getpwnam("postgres") {
+            chown(folder, entry.pointee.pw_uid, entry.pointee.pw_gid)
+        }
         let initialiser = LockedProcess()
         try run(
             initialiser,
-            ["initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+            [
+                "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+                "--no-sync",
+            ]
         )
         _ = try await eventually(within: .seconds(60)) { initialiser.isRunning ? nil : true }
         try await start()

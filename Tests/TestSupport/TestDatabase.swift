@@ -18,7 +18,9 @@ package struct TestDatabase: Sendable {
         let server = try server ?? TestServers.postgres
         let template = try await Template.shared.name(on: server)
         let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
-        try await administer(server) { _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)")) }
+        try await administer(server) {
+            _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)"))
+        }
         return try TestDatabase(name: name, server: server)
     }
 
