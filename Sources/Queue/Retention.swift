@@ -11,14 +11,14 @@ package struct Retention: Sendable, Hashable {
     }
 
     package static let all = Retention()
-    package static let none = Retention(count: 0)
+    package static let nothing = Retention(count: 0)
 }
 
 extension Retention {
     /// Reads `removeOnComplete` or `removeOnFail`; `nil` when the text says nothing that is known.
     init?(_ json: JSONText) {
         switch json {
-        case .bool(let removes): self = removes ? .none : .all
+        case .bool(let removes): self = removes ? .nothing : .all
         case .number: self.init(count: json.integer.flatMap { $0 < 0 ? nil : $0 })
         case .object:
             self.init(

@@ -90,6 +90,7 @@ struct World: Sendable {
         path: [String: String] = [:],
         query: [(name: String, value: String)] = [],
         body: JSON? = nil,
+        raw: [UInt8]? = nil,
         from address: String? = nil
     ) async throws -> Reply {
         guard let function = Registry.functions.first(where: { $0.name == name }),
@@ -103,7 +104,7 @@ struct World: Sendable {
                 path: "/\(name)/" + path.sorted { $0.key < $1.key }.map(\.value).joined(separator: "/"),
                 query: query,
                 headers: [("user-agent", "tests")],
-                body: Array((body?.text ?? "").utf8),
+                body: raw ?? Array((body?.text ?? "").utf8),
                 address: address ?? self.address
             ),
             requestId: "request-of-\(name)",

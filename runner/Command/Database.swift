@@ -115,7 +115,9 @@ struct Database: AsyncParsableCommand {
         func run() async throws {
             let (url, bundle) = try options.owner()
             let account = try await DemoAccount(root: bundle.root.path).seed(ownerURL: url)
-            print(account.map { "log in as \($0.email) with \($0.password)" } ?? "the demo organisation is there already")
+            print(
+                account.map { "log in as \($0.email) with \($0.password)" } ?? "the demo organisation is there already"
+            )
         }
     }
 
@@ -146,7 +148,9 @@ struct Database: AsyncParsableCommand {
                 guard given == database else {
                     throw ValidationError("Nothing was changed: repeat the database's name with --name \(database).")
                 }
-                _ = try await postgres.withConnection { try await $0.simple("DROP SCHEMA public CASCADE; CREATE SCHEMA public") }
+                _ = try await postgres.withConnection {
+                    try await $0.simple("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+                }
                 let applied = try await Migrator(postgres).migrate()
                 print("\(database) is empty; applied \(applied.count) migrations")
             }
@@ -169,7 +173,9 @@ struct Database: AsyncParsableCommand {
             let words = ["psql", url] + arguments
             var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
             execvp("psql", &pointers)
-            throw ValidationError("psql can't be started: \(String(cString: strerror(errno))). Install postgresql-client.")
+            throw ValidationError(
+                "psql can't be started: \(String(cString: strerror(errno))). Install postgresql-client."
+            )
         }
     }
 }
