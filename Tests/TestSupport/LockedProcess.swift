@@ -9,10 +9,8 @@ final class LockedProcess: @unchecked Sendable {
 
     deinit { removeLog() }
 
-    /// - Parameters:
-    ///   - folder: the working directory.
-    ///   - end: the signal that it gets when the test run ends, however that ends.
-    ///   - user: whom it runs as where the tests run as root.
+    /// Starts it in `folder`. However the test run ends, it then gets the signal `end`. Where the tests run as root, it runs
+    /// as `user`.
     func start(
         executable: String,
         arguments: [String],

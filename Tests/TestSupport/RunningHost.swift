@@ -14,9 +14,8 @@ package final class RunningHost: Sendable {
 
     /// Starts a host and waits until it is ready.
     ///
-    /// - Parameters:
-    ///   - redisURL: by default the run's Redis with a database number that no other host of this process has.
-    ///   - settings: environment variables on top.
+    /// `redisURL` is by default the run's Redis with a database number that no other host of this process has; `settings`
+    /// are environment variables on top.
     package init(
         database: TestDatabase? = nil,
         redisURL: String? = nil,

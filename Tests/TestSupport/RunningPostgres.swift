@@ -64,7 +64,8 @@ package final class RunningPostgres: Sendable {
     /// Debian keeps every version's executables in a folder of its own, off PATH.
     private static var path: String {
         let versions = "/usr/lib/postgresql"
-        let found = (try? FileManager.default.contentsOfDirectory(atPath: versions)) ?? []  // elsewhere they are on PATH
+        // Elsewhere they are on PATH.
+        let found = (try? FileManager.default.contentsOfDirectory(atPath: versions)) ?? []
         let newest = found.max { $0.compare($1, options: .numeric) == .orderedAscending }
         let own = newest.map { "\(versions)/\($0)/bin:" } ?? ""
         return own + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin")
