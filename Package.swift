@@ -50,7 +50,6 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
         .systemLibrary(
@@ -62,7 +61,6 @@ let package = Package(
         .systemLibrary(
             name: "CHiredis",
             path: "Sources/CHiredis",
-            pkgConfig: "hiredis",
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
         ),
         .systemLibrary(
@@ -88,18 +86,12 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]
         ),
-        floor(
-            "Fleet",
-            in: "runner",
-            [
-                "Manifest", "Postgres", "Redis", "Security", "Schema", logging,
-                .product(name: "Subprocess", package: "swift-subprocess"),
-            ]
-        ),
+        floor("Fleet", in: "runner"),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Host", "Helpdesk", "Manifest",
+                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis",
+                "Security", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "runner/Command",
@@ -109,6 +101,8 @@ let package = Package(
         tests(of: "Postgres", [logging]),
         tests(of: "Redis", [logging, nio, nioPosix]),
         tests(of: "Security"),
+        tests(of: "Queue", ["Redis", logging], besides: ["Peers"]),
+        tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Manifest"),
         .testTarget(

@@ -40,7 +40,9 @@ package struct Answer: Sendable {
     ///
     /// The statement asks for one row more than the limit: where it comes there is a next page, which starts after the
     /// last row that is shown. `keys` are the columns of the sort, in its order.
-    package static func page(_ rows: PostgresRows, _ record: Record, _ page: PageRequest, keys: [String]) throws -> Answer {
+    package static func page(_ rows: PostgresRows, _ record: Record, _ page: PageRequest, keys: [String]) throws
+        -> Answer
+    {
         try self.page(rows, page, keys: keys) { rows, row, writer in record.write(rows, row: row, into: &writer) }
     }
 

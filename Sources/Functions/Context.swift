@@ -141,7 +141,12 @@ package struct HTTPContext: Sendable {
 
     /// A page of this function's list.
     ///
-    /// - Parameter filters: what narrows and sorts the list; a cursor is good for the same ones only.
+    /// - Parameters:
+    ///   - limit: the caller's, 25 unless given.
+    ///   - cursor: the caller's, of the page before.
+    ///   - filters: what narrows and sorts the list; a cursor is good for the same ones only.
+    /// - Returns: how many rows to show, and after which.
+    /// - Throws: ``Failure/invalid(parameter:_:)`` for a cursor that wasn't made for this list.
     package func page(limit: Int?, cursor: String?, filters: [String?] = []) throws -> PageRequest {
         let parts = [try member().organisation.description, function, request.path] + filters.map { $0 ?? "\u{1}" }
         return try PageRequest(
@@ -179,7 +184,10 @@ package struct WorkContext: Sendable {
 
     /// The rows of one organisation, changed in the name of the system.
     ///
-    /// - Parameter trace: the request that caused the work, for audit entries and events.
+    /// - Parameters:
+    ///   - id: the organisation, found out by a function that answers ids alone.
+    ///   - trace: the request that caused the work, for audit entries and events.
+    /// - Returns: the way to its rows.
     package func organisation(_ id: Tenant.ID, trace: String? = nil) -> OrganisationScope {
         OrganisationScope(id, origin: Origin(actor: .system, requestId: trace ?? ""), services: services)
     }

@@ -45,7 +45,9 @@ package struct Failure: Error, Sendable, Equatable {
     package static func forbidden(_ detail: String) -> Failure { Failure(status: 403, detail: detail) }
 
     /// 404: "There is no such ticket." The same whether it never was or is another organisation's.
-    package static func notFound(_ thing: String) -> Failure { Failure(status: 404, detail: "There is no such \(thing).") }
+    package static func notFound(_ thing: String) -> Failure {
+        Failure(status: 404, detail: "There is no such \(thing).")
+    }
 
     /// 409: what is asked doesn't fit the present state.
     package static func conflict(_ detail: String) -> Failure { Failure(status: 409, detail: detail) }

@@ -140,7 +140,8 @@ package struct FieldCheck: Sendable {
             }
             return phone
         case .url:
-            guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme),
+            guard let url = URL(string: text), let scheme = url.scheme?.lowercased(),
+                ["http", "https"].contains(scheme),
                 url.host?.isEmpty == false, text.utf8.count <= 2048
             else {
                 report(pointer, "must be an http or https address")
@@ -157,7 +158,9 @@ package struct FieldCheck: Sendable {
         }
     }
 
-    private mutating func free(_ text: String, _ length: ClosedRange<Int>, _ rule: TextRule, at pointer: String) -> String? {
+    private mutating func free(_ text: String, _ length: ClosedRange<Int>, _ rule: TextRule, at pointer: String)
+        -> String?
+    {
         let count = text.unicodeScalars.count
         guard length.contains(count) else {
             report(pointer, "must have \(span(length)) characters, not \(count)")
@@ -202,11 +205,14 @@ package struct FieldCheck: Sendable {
     /// One `@` between two parts without spaces or controls, a dot in the domain, at most 254 bytes (RFC 5321 §4.5.3).
     private static func isEmail(_ text: String) -> Bool {
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, text.utf8.count <= 254, !parts[0].isEmpty, parts[0].utf8.count <= 64 else { return false }
+        guard parts.count == 2, text.utf8.count <= 254, !parts[0].isEmpty, parts[0].utf8.count <= 64 else {
+            return false
+        }
         let domain = parts[1].split(separator: ".", omittingEmptySubsequences: false)
         guard domain.count >= 2, domain.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 63 }) else { return false }
         return text.unicodeScalars.allSatisfy {
-            !$0.properties.isWhitespace && $0.properties.generalCategory != .control && !"<>(),;:\\\"[]".unicodeScalars.contains($0)
+            !$0.properties.isWhitespace && $0.properties.generalCategory != .control
+                && !"<>(),;:\\\"[]".unicodeScalars.contains($0)
         }
     }
 }

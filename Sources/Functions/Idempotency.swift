@@ -32,6 +32,8 @@ package struct IdempotencyClaim: Sendable {
     ///   - key: what makes the request one: the method, the path and the caller's key.
     ///   - body: the bytes that came; the same key with others is ``State/otherRequest``.
     ///   - patience: seconds after which a claim without an answer is taken over.
+    /// - Returns: what to do: run, replay, wait or refuse.
+    /// - Throws: what the database throws; a session that has ended is SQLSTATE DC401.
     package static func take(
         _ scope: OrganisationScope,
         principal: UUID,
@@ -75,7 +77,9 @@ package struct IdempotencyClaim: Sendable {
     /// - Throws: ``Failure/conflict(_:)`` when another run has taken the claim over, so that the change is undone.
     func store(_ answer: Answer, in transaction: Transaction) async throws {
         let rows = try await transaction.query(storing(answer, scope: transaction.scope))
-        guard rows.affected == 1 else { throw Failure.conflict("Another request with this Idempotency-Key is running.") }
+        guard rows.affected == 1 else {
+            throw Failure.conflict("Another request with this Idempotency-Key is running.")
+        }
     }
 
     /// Stores the answer of a run that changed nothing, or of one that changes by other means.

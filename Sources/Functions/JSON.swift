@@ -1,4 +1,7 @@
 /// A JSON value as it was sent: numbers keep their spelling, objects their order.
+///
+/// Two texts are equal when their scalars are: Swift takes "é" composed and decomposed for the same string, callers who
+/// change one into the other don't.
 package enum JSON: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -71,4 +74,18 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
         self = .object(elements.map { Member($0.0, $0.1) })
     }
     package init(nilLiteral: ()) { self = .null }
+}
+
+extension JSON {
+    package static func == (left: JSON, right: JSON) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let one), .bool(let two)): one == two
+        case (.number(let one), .number(let two)): one == two
+        case (.string(let one), .string(let two)): one.utf8.elementsEqual(two.utf8)
+        case (.array(let one), .array(let two)): one == two
+        case (.object(let one), .object(let two)): one == two
+        default: false
+        }
+    }
 }

@@ -1,6 +1,6 @@
 import Foundation
-package import Postgres
 import Logging
+package import Postgres
 package import Queue
 import Redis
 import Synchronization

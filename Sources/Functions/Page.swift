@@ -11,6 +11,8 @@ package struct PageRequest: Sendable {
     private let key: [UInt8]
 
     /// - Parameters:
+    ///   - limit: how many rows, 25 unless told.
+    ///   - cursor: the caller's, of the page before.
     ///   - scope: what a cursor is good for: organisation, list, filters and sort. One made elsewhere is refused.
     ///   - key: signs cursors, so that nobody pages through what they make up.
     /// - Throws: ``Failure/invalid(parameter:_:)`` for a cursor that wasn't made for this list.

@@ -45,7 +45,10 @@ struct ShapeDecoder: Decoder {
 
     fileprivate func mismatch(_ expected: String) -> DecodingError {
         .dataCorrupted(
-            .init(codingPath: codingPath, debugDescription: "the shape declares \(value.kind) where Input has \(expected)")
+            .init(
+                codingPath: codingPath,
+                debugDescription: "the shape declares \(value.kind) where Input has \(expected)"
+            )
         )
     }
 }
@@ -125,7 +128,8 @@ private struct Unkeyed: UnkeyedDecodingContainer {
         try next().decode(type)
     }
 
-    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested> {
+    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested>
+    {
         try next().container(keyedBy: type)
     }
 

@@ -1,9 +1,9 @@
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// A place for one answer, given once by whoever comes first: the server, a deadline or a cancellation.
@@ -30,24 +30,22 @@ struct Reply<Answer: Sendable>: ~Copyable, Sendable {
     /// - Returns: Whether this answer is the one that counts; a later one is dropped.
     @discardableResult
     func answer(_ answer: Answer) -> Bool {
-        let continuation: UnsafeContinuation<Answer, Never>?
-        switch state.withLock({ state -> (UnsafeContinuation<Answer, Never>?, Bool) in
+        var awaiting: UnsafeContinuation<Answer, Never>?
+        let isFirst = state.withLock { state in
             switch state {
             case .open:
                 state = .early(answer)
-                return (nil, true)
+                return true
             case .awaited(let continuation):
                 state = .answered
-                return (continuation, true)
+                awaiting = continuation
+                return true
             case .early, .answered:
-                return (nil, false)
+                return false
             }
-        }) {
-        case (_, false): return false
-        case (let awaiting, true): continuation = awaiting
         }
-        continuation?.resume(returning: answer)
-        return true
+        awaiting?.resume(returning: answer)
+        return isFirst
     }
 
     /// To be awaited once. The continuation needs no checking: the state lets exactly one answer through.
@@ -79,7 +77,7 @@ final class Call: Sendable {
     private let reply = Reply<Answer>()
     private let handler: (@Sendable (Answer) -> Void)?
 
-    /// - Parameter handler: Called instead of resuming a waiter, on the poller's thread and outside every lock.
+    /// The handler is called as the answer is given: on the poller's thread, outside the connection's lock.
     init(_ statements: [SQL], deadline: Int64, handler: (@Sendable (Answer) -> Void)? = nil) {
         self.statements = statements
         self.deadline = deadline

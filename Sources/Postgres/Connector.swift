@@ -2,9 +2,9 @@ import CPostgres
 import Logging
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// Opens connections, each on a thread of its own: name resolution blocks inside libpq, and SCRAM and TLS cost
@@ -130,24 +130,24 @@ func detachThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     defer { pthread_attr_destroy(&attributes) }
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
     #if canImport(Glibc)
-    var thread = pthread_t()
-    let status = pthread_create(&thread, &attributes, { start(context: $0) }, context.toOpaque())
-    func start(context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        guard let context else { return nil }
-        Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
-        return nil
-    }
-    #else
-    var thread: pthread_t?
-    let status = pthread_create(
-        &thread,
-        &attributes,
-        { context in
+        var thread = pthread_t()
+        let status = pthread_create(&thread, &attributes, { start(context: $0) }, context.toOpaque())
+        func start(context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+            guard let context else { return nil }
             Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
             return nil
-        },
-        context.toOpaque()
-    )
+        }
+    #else
+        var thread: pthread_t?
+        let status = pthread_create(
+            &thread,
+            &attributes,
+            { context in
+                Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
+                return nil
+            },
+            context.toOpaque()
+        )
     #endif
     guard status == 0 else {
         context.release()

@@ -43,6 +43,7 @@ final class Link: Sendable {
     private let atomicLoad = Atomic<Int>(0)
     private let atomicWantsWrite = Atomic<Bool>(false)
     private let atomicNeedsAttention = Atomic<Bool>(false)
+    private let atomicIsDismissed = Atomic<Bool>(false)
     /// When the owner was told that it is open; 0 before.
     private let openedAt = Atomic<Int64>(0)
 
@@ -59,6 +60,8 @@ final class Link: Sendable {
     var wantsWrite: Bool { atomicWantsWrite.load(ordering: .sequentiallyConsistent) }
     /// Whether the poller is to look at it even though its socket is silent.
     var needsAttention: Bool { atomicNeedsAttention.load(ordering: .sequentiallyConsistent) }
+    /// Whether the owner itself had it closed.
+    var isDismissed: Bool { atomicIsDismissed.load(ordering: .relaxed) }
     /// For how long it has been open, in nanoseconds.
     var age: Int64 { Monotonic.now() - openedAt.load(ordering: .relaxed) }
 
@@ -82,7 +85,7 @@ final class Link: Sendable {
     private func adopt(_ connection: ConnectionPointer) {
         let limit = engine.configuration.prepare ? Engine.statementLimit : 0
         atomicDescriptor.store(PQsocket(connection.pointer), ordering: .relaxed)
-        session.withLock { $0 = Session(connection, statementLimit: limit) }
+        session.withLock { $0 = Session(connection, isShared: kind == .shared, statementLimit: limit) }
         engine.connects.add(1, ordering: .relaxed)
         let deadline = Monotonic.after(engine.configuration.connectTimeout)
         let greeting = Call([engine.sessionStatement], deadline: deadline) { [weak self] answer in
@@ -189,6 +192,12 @@ final class Link: Sendable {
             session?.perform { $0.defect = $0.defect ?? error }
         }
         attend()
+    }
+
+    /// Asks the poller to close a link that is sound but not wanted any more, which says nothing about the server.
+    func dismiss(_ reason: String) {
+        atomicIsDismissed.store(true, ordering: .relaxed)
+        doom(PostgresError(.connection, reason))
     }
 
     /// Has the poller look at the link even though its socket may stay silent.

@@ -4,8 +4,8 @@ import Synchronization
 /// What a ``Postgres/listen(_:)`` yields.
 package enum PostgresNotification: Sendable, Hashable {
     case message(channel: String, payload: String)
-    /// Listening has taken effect, the first time or after a gap: messages sent before may have been missed, so whatever
-    /// they tell of is to be read anew.
+    /// Listening has taken effect, the first time or after a gap: messages sent before may have been missed, so
+    /// whatever they tell of is to be read anew.
     case reconnected
 }
 
@@ -70,15 +70,15 @@ final class Listener: LinkOwner, Timed {
         }
         guard let link else { return }
         if isLast {
-            link.doom(PostgresError(.connection, "nobody listens any more"))
+            link.dismiss("nobody listens any more")
         } else if !surplus.isEmpty {
             let statements = surplus.map { SQL("UNLISTEN \(raw: .identifier($0))") }
             _ = link.submit(Call(statements, deadline: engine.deadline(nil)))
         }
     }
 
-    /// Sends LISTEN, which does nothing for a channel that is listened to already, and tells the subscribers when it has
-    /// taken effect.
+    /// Sends LISTEN, which does nothing for a channel that is listened to already, and tells the subscribers when it
+    /// has taken effect.
     private func listen(on link: Link, to channels: Set<String>, for ids: [Int]) {
         let statements = channels.sorted().map { SQL("LISTEN \(raw: .identifier($0))") }
         let call = Call(statements, deadline: engine.deadline(nil)) { [weak self, weak link] answer in
@@ -141,7 +141,7 @@ final class Listener: LinkOwner, Timed {
             )
         }
         if ids.isEmpty {
-            link.doom(PostgresError(.connection, "nobody listens any more"))
+            link.dismiss("nobody listens any more")
         } else {
             listen(on: link, to: channels, for: ids)
         }
@@ -163,7 +163,7 @@ final class Listener: LinkOwner, Timed {
         state.withLock { state in
             guard state.link === link else { return }
             state.link = nil
-            if !state.isStopped, !state.subscribers.isEmpty { state.outage.lost(link, error, engine) }
+            if !state.isStopped, !link.isDismissed { state.outage.lost(link, error, engine) }
         }
         schedule()
     }

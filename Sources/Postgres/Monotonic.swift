@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// Points of the monotonic clock in nanoseconds: plain integers, because they are compared in atomics.

@@ -99,7 +99,7 @@ final class Pipelines: LinkOwner, Timed {
             state.outage.opened(engine)
             return (state.takeWaiting(), nil)
         }
-        if let stopped { link.doom(stopped) }
+        if let stopped { link.dismiss(stopped.message) }
         if !waiting.isEmpty { submit(waiting) }
     }
 
@@ -119,7 +119,7 @@ final class Pipelines: LinkOwner, Timed {
             state.retired.append(link)
             return state.retired.count > engine.configuration.pipelinedConnections ? state.retired.removeFirst() : nil
         }
-        surplus?.doom(PostgresError(.connection, "the connection was given up after a timeout"))
+        surplus?.dismiss("the connection was given up after a timeout")
         schedule()
     }
 

@@ -2,9 +2,9 @@ import CPostgres
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// Something with points in time at which it wants to be looked at.
@@ -68,7 +68,8 @@ final class Poller: Sendable {
     /// Starts the thread, which holds the poller until it is stopped.
     func start(_ timed: [any Timed]) {
         members.withLock { $0.timed = timed }
-        detachThread { self.run() }
+        let isStarted = detachThread { self.run() }
+        precondition(isStarted, "no thread is to be had")
     }
 
     /// - Returns: Whether the link will be served; `false` once the poller has ended.

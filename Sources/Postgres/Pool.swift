@@ -75,7 +75,7 @@ final class Pool: LinkOwner, Timed {
             state.lent -= 1
             if isReusable, state.stopped == nil { state.lend(link) }
         }
-        if !isReusable { link.doom(PostgresError(.connection, "the connection was not clean when it was given back")) }
+        if !isReusable { link.dismiss("the connection was not clean when it was given back") }
         schedule()
     }
 
@@ -136,7 +136,7 @@ final class Pool: LinkOwner, Timed {
             state.lend(link)
             return nil
         }
-        if let stopped { link.doom(stopped) }
+        if let stopped { link.dismiss(stopped.message) }
         schedule()
     }
 
@@ -154,7 +154,7 @@ final class Pool: LinkOwner, Timed {
         state.withLock { state in
             // One that is lent is counted until it is given back.
             state.idle.removeAll { $0 === link }
-            if state.stopped == nil { state.outage.lost(link, error, engine) }
+            if state.stopped == nil, !link.isDismissed { state.outage.lost(link, error, engine) }
         }
         schedule()
     }

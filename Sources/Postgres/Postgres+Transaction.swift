@@ -1,18 +1,20 @@
 extension Postgres {
-    /// Runs the body in a transaction on a connection of its own: committed when it returns, rolled back when it throws.
+    /// Runs the body in a transaction on a connection of its own: committed when it returns, rolled back when it
+    /// throws.
     ///
     /// - Parameters:
     ///   - opening: Statements that go in the same round trip as BEGIN; their rows are dropped.
     ///   - timeout: For the whole transaction, the wait for a connection included; also what the server grants each
     ///     statement then. Without it every statement has the configured limit.
     ///   - body: Must not keep the connection. It runs once.
+    /// - Returns: What the body returned, once it is committed.
     /// - Throws: What the body throws; the server's error; ``PostgresError/Kind/poolExhausted``;
     ///   ``PostgresError/Kind/connection`` when the connection was lost, in COMMIT with an unknown outcome. A body that
     ///   hides the failure of a statement and returns gets an error with the code `25P02`: nothing was committed.
-    package func transaction<T: Sendable>(
+    nonisolated(nonsending) package func transaction<T: Sendable>(
         opening: [SQL] = [],
         timeout: Duration? = nil,
-        _ body: (PostgresConnection) async throws -> T
+        _ body: nonisolated(nonsending) (PostgresConnection) async throws -> T
     ) async throws -> T {
         let deadline = timeout.map(Monotonic.after) ?? Monotonic.never
         var first: [SQL] = ["BEGIN"]
@@ -39,10 +41,11 @@ extension Postgres {
     /// - Parameters:
     ///   - statementTimeout: What the server grants each statement instead of the configured limit; zero is for ever.
     ///   - body: Must not keep the connection.
+    /// - Returns: What the body returned.
     /// - Throws: What the body throws; ``PostgresError`` as ``transaction(opening:timeout:_:)`` does.
-    package func withConnection<T: Sendable>(
+    nonisolated(nonsending) package func withConnection<T: Sendable>(
         statementTimeout: Duration? = nil,
-        _ body: (PostgresConnection) async throws -> T
+        _ body: nonisolated(nonsending) (PostgresConnection) async throws -> T
     ) async throws -> T {
         let link = try await pool.borrow(until: Monotonic.never)
         let connection = PostgresConnection(link, engine: engine, deadline: Monotonic.never, limit: statementTimeout)

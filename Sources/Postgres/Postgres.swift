@@ -3,11 +3,12 @@ import Synchronization
 
 /// A client of one PostgreSQL database.
 ///
-/// Short statements travel over a few connections that all tasks share (``query(_:timeout:)``), transactions and whatever
-/// takes longer over pooled ones that a task has to itself (``transaction(opening:timeout:_:)``,
-/// ``withConnection(statementTimeout:_:)``), notifications over one more (``listen(_:)``). Connections are opened when they
-/// are first needed and replaced when they are lost: after a restart of the server everything works again by itself, while
-/// statements that were in flight fail with ``PostgresError/isUnavailable``. One thread awaits all sockets.
+/// Short statements travel over a few connections that all tasks share (``query(_:timeout:)``), transactions and
+/// whatever takes longer over pooled ones that a task has to itself (``transaction(opening:timeout:_:)``,
+/// ``withConnection(statementTimeout:_:)``), notifications over one more (``listen(_:)``). Connections are opened when
+/// they are first needed and replaced when they are lost: after a restart of the server everything works again by
+/// itself, while statements that were in flight fail with ``PostgresError/isUnavailable``. One thread awaits all the
+/// sockets.
 package final class Postgres: Sendable {
     let engine: Engine
     private let pipelines: Pipelines
@@ -43,8 +44,11 @@ package final class Postgres: Sendable {
     ///
     /// Meant for what the server does in milliseconds: whatever was sent behind it on its connection waits for it.
     ///
-    /// - Parameter timeout: How long the caller waits, when that is to be shorter than the server's `statementTimeout`.
-    ///   The statement may still take effect afterwards.
+    /// - Parameters:
+    ///   - statement: No BEGIN, COMMIT or COPY.
+    ///   - timeout: How long the caller waits, when that is to be shorter than the server's `statementTimeout`. The
+    ///     statement may still take effect afterwards.
+    /// - Returns: Its rows; ``PostgresRows/affected`` counts those it changed.
     /// - Throws: The server's error; ``PostgresError/Kind/connection`` when none is to be had, or it was lost and the
     ///   outcome is unknown; ``PostgresError/Kind/timeout``; ``PostgresError/Kind/cancelled`` at once when the task is
     ///   cancelled, with the statement going on.
@@ -71,9 +75,9 @@ package final class Postgres: Sendable {
         return try answer.get()
     }
 
-    /// Runs many groups in one round trip, each in an implicit transaction of its own as ``run(_:timeout:)`` does it.
+    /// Runs many groups in one round trip, each in an implicit transaction of its own as ``run(_:timeout:)`` does.
     ///
-    /// - Returns: Of each group, in order, what its statements returned or why it failed; one's failure is only its own.
+    /// - Returns: Of each group, in order, what its statements returned or why it failed, which is only its own failure.
     package func run(
         groups: [[SQL]],
         timeout: Duration? = nil

@@ -21,7 +21,10 @@ package final class PostgresConnection: Sendable {
 
     /// Runs one statement.
     ///
-    /// - Parameter timeout: How long it may take, when that is to be shorter than what the server grants it.
+    /// - Parameters:
+    ///   - statement: What to run; COPY has a method of its own.
+    ///   - timeout: How long it may take, when that is to be shorter than what the server grants it.
+    /// - Returns: Its rows; ``PostgresRows/affected`` counts those it changed.
     /// - Throws: The server's error, after which a transaction is of no more use; ``PostgresError/Kind/timeout``;
     ///   ``PostgresError/Kind/cancelled``; ``PostgresError/Kind/connection``.
     package func query(_ statement: SQL, timeout: Duration? = nil) async throws(PostgresError) -> PostgresRows {
@@ -36,8 +39,8 @@ package final class PostgresConnection: Sendable {
         return try await perform(call) { $0.submit(call) }
     }
 
-    /// Runs a script of statements separated by semicolons, without parameters and in one implicit transaction unless it
-    /// says otherwise.
+    /// Runs a script of statements separated by semicolons, without parameters and in one implicit transaction unless
+    /// it says otherwise.
     ///
     /// - Returns: What each statement returned, in order.
     @discardableResult
@@ -158,8 +161,8 @@ extension Link {
 
     /// Hands a chunk of a COPY over.
     ///
-    /// - Returns: Whether the socket took it all; otherwise `drained` will be answered once it has. `nil` when there is no
-    ///   COPY any more.
+    /// - Returns: Whether the socket took it all; otherwise `drained` will be answered once it has. `nil` when there is
+    ///   no COPY any more.
     func put(_ chunk: [UInt8], drained: Call) -> Bool? {
         exchange { session -> Bool? in
             guard session.mode == .copying, session.defect == nil, session.pending.isEmpty else { return nil }
@@ -180,14 +183,17 @@ extension Link {
 
     /// Ends a COPY, or breaks it off for the reason given.
     func endCopy(_ ending: Call, because reason: String?) -> Bool {
-        let isSent = exchange { session in
-            guard session.mode == .copying, session.defect == nil, session.pending.isEmpty else { return false }
-            session.pending.append(Session.Pending(call: ending, deadline: ending.deadline))
-            session.mode = .copyEnding
-            if PQputCopyEnd(session.pointer, reason) != 1 { session.defect = session.lastError("COPY could not be ended") }
-            session.flush()
-            return true
-        } ?? false
+        let isSent =
+            exchange { session in
+                guard session.mode == .copying, session.defect == nil, session.pending.isEmpty else { return false }
+                session.pending.append(Session.Pending(call: ending, deadline: ending.deadline))
+                session.mode = .copyEnding
+                if PQputCopyEnd(session.pointer, reason) != 1 {
+                    session.defect = session.lastError("COPY could not be ended")
+                }
+                session.flush()
+                return true
+            } ?? false
         // The server's error may have been read before; then no further byte may come.
         if isSent { attend() }
         return isSent

@@ -1,9 +1,9 @@
 import CPostgres
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #else
-import Darwin
+    import Darwin
 #endif
 
 /// What one statement returned: its rows, in order, or none.

@@ -27,6 +27,9 @@ extension Session {
         if !isAlive || PQstatus(pointer) == CONNECTION_BAD {
             defect = defect ?? lastError("the server closed the connection")
         }
+        if isShared, pending.isEmpty, PQtransactionStatus(pointer).rawValue > PQTRANS_ACTIVE.rawValue {
+            defect = defect ?? PostgresError(.connection, "a transaction was left open on a shared connection")
+        }
         if mode == .copying, !wantsWrite { answerHead(.success([]), into: &outcome) }
         outcome.defect = defect
     }

@@ -10,8 +10,8 @@ struct ConnectionPointer: @unchecked Sendable {
 
 /// The protocol state of one open connection: what was sent, and what its answers belong to.
 ///
-/// The connection stays in libpq's pipeline mode, except while a script or a COPY runs on it. Every call is its statements,
-/// a preparation before each that needs one, and a Sync; `steps` lists what the server owes in order.
+/// The connection stays in libpq's pipeline mode, except while a script or a COPY runs on it. Every call is its
+/// statements, a preparation before each that needs one, and a Sync; `steps` lists what the server owes in order.
 struct Session: Sendable {
     /// A call in flight. Its deadline moves once when a cancellation was asked for, to leave that time to work.
     struct Pending: Sendable {
@@ -38,6 +38,8 @@ struct Session: Sendable {
 
     private let connection: ConnectionPointer
     let canceller: Canceller?
+    /// Whether calls of several tasks lie behind one another, so that no statement may leave anything behind.
+    let isShared: Bool
     var mode = Mode.pipeline
     var pending = FIFO<Pending>()
     var steps = FIFO<Step>()
@@ -60,7 +62,8 @@ struct Session: Sendable {
     private var scratch: [UInt8] = []
     private var offsets: [Int] = []
 
-    init(_ connection: ConnectionPointer, statementLimit: Int) {
+    init(_ connection: ConnectionPointer, isShared: Bool, statementLimit: Int) {
+        self.isShared = isShared
         self.connection = connection
         self.canceller = Canceller(connection.pointer)
         self.statements = StatementCache(limit: statementLimit)
@@ -164,6 +167,8 @@ struct Session: Sendable {
             scratch.append(0)
         }
         let offsets = offsets
+        // A rare large value should not be remembered by every connection that has carried one.
+        defer { if scratch.count > 1 << 20 { scratch = [] } }
         return scratch.withUnsafeBytes { bytes in
             withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: offsets.count) { values in
                 for (index, offset) in offsets.enumerated() {

@@ -1,7 +1,7 @@
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// PostgreSQL's ISO style of timestamptz in UTC (`2026-11-23 01:02:03.456789+00`), both ways, without a formatter.

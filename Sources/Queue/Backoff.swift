@@ -27,6 +27,7 @@ package struct Backoff: Sendable, Hashable {
     /// - Parameters:
     ///   - attempt: how many attempts were made, the one that failed just now included.
     ///   - random: a number of 0..<1 for the jitter.
+    /// - Returns: whole milliseconds, at most a year.
     package func delay(afterAttempt attempt: Int, random: Double) -> Duration {
         var milliseconds = Double(delay.milliseconds)
         if kind == .exponential {

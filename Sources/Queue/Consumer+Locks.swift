@@ -21,13 +21,14 @@ extension Consumer {
 
     /// Prolongs the locks of all jobs in hand and cancels runs that have lost theirs.
     func renewLocks(olderThan age: Duration) async throws(RedisError) {
-        let limit = ContinuousClock.now - age
-        let leases = state.withLock { $0.leases.filter { $0.value.since <= limit }.map(\.key) }
+        let leases = state.withLock { $0.leases(renewedBefore: .now - age) }
         for start in stride(from: 0, to: leases.count, by: 200) {
             let part = leases[start..<min(start + 200, leases.count)]
             var arguments: [RedisArgument] = [.integer(options.lockDuration.milliseconds)]
             for lease in part { arguments += [.string(lease.id), .string(lease.token)] }
+            let now = ContinuousClock.now
             let answer = try await redis.evaluate(Scripts.renewLocks, keys: [queue.base], arguments: arguments)
+            state.withLock { $0.markRenewed(part, at: now) }
             let ids = Set((answer.array ?? []).compactMap(\.text))
             guard !ids.isEmpty else { continue }
             let (lost, tasks) = state.withLock { $0.lose(part.filter { ids.contains($0.id) }) }

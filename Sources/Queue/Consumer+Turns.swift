@@ -34,8 +34,14 @@ extension Consumer {
         /// The token of a fetch whose answer was lost: Redis may have given us jobs that we do not know of.
         var unanswered: String?
         while true {
-            let (isDone, isCancelled, room) = state.withLock { ($0.isDone, $0.phase == .cancelled, $0.room(options)) }
-            if isDone && unanswered == nil || isCancelled && failures > 0 { return }
+            let (isDone, isGivenUp, isRunning, room) = state.withLock { state in
+                (state.isDone, state.phase == .cancelled && failures > 0, !state.runs.isEmpty, state.room(options))
+            }
+            if isDone && unanswered == nil || isGivenUp && !isRunning { return }
+            guard !isGivenUp else {
+                await turnSignal.wait()
+                continue
+            }
             let wanted = min(room, Self.callLimit)
             let endings = state.withLock { $0.takeEndings(atMost: Self.callLimit) }
             guard wanted > 0 || !endings.isEmpty || unanswered != nil else {
@@ -52,6 +58,10 @@ extension Consumer {
                     logger.info("working again after \(failures) failed calls to Redis")
                     failures = 0
                     continue
+                }
+                if !endings.isEmpty {
+                    // Renewals have failed for a while: what has ended would be refused with an expired lock.
+                    try await renewLocks(olderThan: options.lockDuration / 2)
                 }
                 let answer = try await turnOver(endings, wanted: wanted, token: token)
                 settle(endings, answer.codes)

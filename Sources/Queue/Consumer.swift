@@ -29,7 +29,14 @@ package final class Consumer: Sendable {
     /// There is room and nothing to run: wait for the queue's marker.
     let idleSignal = Signal()
 
+    /// Makes a consumer that does nothing before ``run()``.
+    ///
     /// - Parameters:
+    ///   - redis: the client; one serves any number of consumers.
+    ///   - prefix: what all keys of all queues begin with.
+    ///   - queue: the queue's name, without a colon.
+    ///   - options: how it works.
+    ///   - logger: gets the queue's name as metadata.
     ///   - onExhausted: called with jobs and the reasons of their failure before they are written as failed for good.
     ///     When it throws, they are not, and come again after `exhaustedRetry`.
     ///   - handle: answers one outcome for each job, in their order. It is cancelled when its jobs are no longer ours.
@@ -53,7 +60,9 @@ package final class Consumer: Sendable {
     }
 
     /// The ids of the jobs that handlers have now.
-    package var inFlight: [String] { state.withLock { $0.runs.values.flatMap { $0.jobs.map(\.id) } } }
+    package var inFlight: [String] {
+        state.withLock { $0.runs.values.filter { !$0.isWaiting }.flatMap { $0.jobs.map(\.id) } }
+    }
 
     /// Works until ``stop()``, or until the task is cancelled; once only.
     ///

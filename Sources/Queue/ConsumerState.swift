@@ -14,7 +14,8 @@ struct ConsumerState {
 
     struct Held {
         let run: Int
-        let since: ContinuousClock.Instant
+        /// When its lock was set last.
+        var renewed: ContinuousClock.Instant
         /// The run has ended; what is left is to write it.
         var isEnding = false
     }
@@ -78,7 +79,7 @@ struct ConsumerState {
     mutating func start(_ jobs: [Job], isQuarantined: Bool, make: (Int) -> Task<Void, Never>) {
         nextRun += 1
         let now = ContinuousClock.now
-        for job in jobs { leases[Lease(job)] = Held(run: nextRun, since: now) }
+        for job in jobs { leases[Lease(job)] = Held(run: nextRun, renewed: now) }
         if isQuarantined { quarantined = nextRun }
         runs[nextRun] = Run(jobs: jobs, task: make(nextRun), isWaiting: isQuarantined)
         if phase == .cancelled { runs[nextRun]?.task.cancel() }
@@ -87,7 +88,7 @@ struct ConsumerState {
     /// Gives jobs back that were fetched but will not begin; the last one first, so that they stand as they stood.
     mutating func release(_ jobs: [Job]) {
         for job in jobs.reversed() {
-            leases[Lease(job)] = Held(run: 0, since: .now, isEnding: true)
+            leases[Lease(job)] = Held(run: 0, renewed: .now, isEnding: true)
             endings.append(Ending(lease: Lease(job), kind: .wait))
         }
     }
@@ -111,6 +112,15 @@ struct ConsumerState {
             leases[ending.lease]?.isEnding = true
             endings.append(ending)
         }
+    }
+
+    /// The leases whose lock was set before an instant.
+    func leases(renewedBefore limit: ContinuousClock.Instant) -> [Lease] {
+        leases.filter { $0.value.renewed <= limit }.map(\.key)
+    }
+
+    mutating func markRenewed(_ renewed: some Sequence<Lease>, at instant: ContinuousClock.Instant) {
+        for lease in renewed { leases[lease]?.renewed = instant }
     }
 
     /// Drops locks that are another's now; returns the leases that were still running and the tasks left without any.

@@ -20,8 +20,8 @@ struct Ending: Sendable, Equatable {
     var arguments: [RedisArgument] {
         [
             .string(lease.id), .string(lease.token), .string(kind.rawValue), .string(value), .string(stacktrace ?? ""),
-            .integer(delay.milliseconds), flag ? "1" : "", .integer(retention.scriptCount), .integer(retention.scriptAge),
-            1000,
+            .integer(delay.milliseconds), flag ? "1" : "", .integer(retention.scriptCount),
+            .integer(retention.scriptAge), 1000,
         ]
     }
 }
@@ -40,6 +40,7 @@ extension Ending {
     ///   - outcome: what its handler made of it.
     ///   - options: those of the consumer, for what the job leaves open.
     ///   - random: a number of 0..<1 for the jitter of the backoff.
+    /// - Returns: what is to be written.
     static func deciding(_ job: Job, _ outcome: JobOutcome, _ options: ConsumerOptions, random: Double) -> Ending {
         let lease = Lease(id: job.id, token: job.token)
         let allowed = job.options.attempts ?? options.attempts

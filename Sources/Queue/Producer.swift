@@ -40,7 +40,7 @@ package struct Producer: Sendable {
     private func addChunk(_ jobs: ArraySlice<NewJob>, to queue: String) async throws(RedisError) -> [String] {
         guard !jobs.isEmpty else { return [] }
         guard !queue.isEmpty, !queue.contains(":") else {
-            throw RedisError(kind: .configuration, message: "the queue's name \"\(queue)\" is empty or contains a colon")
+            throw RedisError(kind: .configuration, message: "the queue's name \"\(queue)\" is empty or has a colon")
         }
         var arguments: [RedisArgument] = []
         arguments.reserveCapacity(jobs.count * 9)

@@ -41,7 +41,9 @@ import Testing
     }
 
     @Test func mixesScriptsAndQueries() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             let values = try await postgres.withConnection { connection in
                 let first = try await connection.query("SELECT \(1)::int")
                 let second = try await connection.simple("SELECT 2; SELECT 3")
@@ -54,18 +56,24 @@ import Testing
     }
 
     @Test func resetsTheSessionForTheNextOne() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             let first = try await postgres.withConnection(statementTimeout: .zero) { connection in
                 _ = try await connection.simple("SET app.rest = 'behind'; SET TimeZone = 'Asia/Tokyo'")
                 _ = try await connection.query("SELECT pg_advisory_lock(4242)")
-                return try await connection.query("SELECT pg_backend_pid() AS pid, current_setting('statement_timeout') AS t")[0]
+                return try await connection.query(
+                    "SELECT pg_backend_pid() AS pid, current_setting('statement_timeout') AS t"
+                )[0]
             }
             let second = try await postgres.withConnection { connection in
                 try await connection.query(
                     """
                     SELECT pg_backend_pid() AS pid, current_setting('TimeZone') AS zone,
-                           nullif(current_setting('app.rest', true), '') AS behind, current_setting('statement_timeout') AS t,
-                           (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks
+                           nullif(current_setting('app.rest', true), '') AS behind,
+                           current_setting('statement_timeout') AS t,
+                           (SELECT count(*) FROM pg_locks
+                             WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks
                     """
                 )[0]
             }
@@ -80,7 +88,9 @@ import Testing
     }
 
     @Test func closesAConnectionLeftInATransaction() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             let pid: SQL = "SELECT pg_backend_pid()"
             let first = try await postgres.withConnection { connection in
                 _ = try await connection.query("BEGIN")
@@ -137,7 +147,9 @@ import Testing
     }
 
     @Test func copiesNothingWhenTheSourceFails() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             try await World.withTable(postgres, "n int") { table in
                 let chunks = AsyncThrowingStream<[UInt8], any Error> {
                     $0.yield(Array("1\n".utf8))
@@ -158,7 +170,9 @@ import Testing
     }
 
     @Test func saysWhichRowOfACopyIsBad() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             try await World.withTable(postgres, "n int") { table in
                 let error = await failure {
                     try await postgres.withConnection { connection in

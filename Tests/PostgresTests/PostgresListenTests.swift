@@ -43,7 +43,9 @@ import Testing
 
     @Test func listensAgainAfterTheConnectionWasLost() async throws {
         let name = "test \(UUID().uuidString.prefix(8))"
-        try await World.with { $0.applicationName = name } _: { postgres in
+        try await World.with {
+            $0.applicationName = name
+        } _: { postgres in
             try await World.with { other in
                 let channel = channel()
                 var notifications = postgres.listen([channel]).makeAsyncIterator()
@@ -62,7 +64,9 @@ import Testing
 
     @Test func closesItsConnectionWhenNobodyListens() async throws {
         let name = "test \(UUID().uuidString.prefix(8))"
-        try await World.with { $0.applicationName = name } _: { postgres in
+        try await World.with {
+            $0.applicationName = name
+        } _: { postgres in
             try await World.with { other in
                 let connections: SQL = "SELECT 1 FROM pg_stat_activity WHERE application_name = \(name)"
                 let task = Task { [postgres] in

@@ -19,7 +19,9 @@ import Testing
 
     @Test func worksAgainAfterEveryConnectionWasLost() async throws {
         var name = ""
-        try await World.with { name = marked(&$0) } _: { postgres in
+        try await World.with {
+            name = marked(&$0)
+        } _: { postgres in
             try await World.with { other in
                 _ = try await postgres.query("SELECT 1")
                 _ = try await postgres.transaction { try await $0.query("SELECT 1") }
@@ -49,7 +51,9 @@ import Testing
                 async let first = failure { try await postgres.query("SELECT pg_sleep(30)") }
                 async let second = failure { try await postgres.query("SELECT pg_sleep(30)") }
                 async let behind = failure { try await postgres.query("SELECT 2") }
-                async let inside = failure { try await postgres.transaction { try await $0.query("SELECT pg_sleep(30)") } }
+                async let inside = failure {
+                    try await postgres.transaction { try await $0.query("SELECT pg_sleep(30)") }
+                }
                 _ = try await World.eventually {
                     let rows = try await other.query(
                         "SELECT 1 FROM pg_stat_activity WHERE application_name = \(name) AND query LIKE '%pg_sleep%'"
@@ -67,7 +71,9 @@ import Testing
 
     @Test func beginsAgainOnAnotherConnectionWhenTheIdleOneIsDead() async throws {
         var name = ""
-        try await World.with { name = marked(&$0) } _: { postgres in
+        try await World.with {
+            name = marked(&$0)
+        } _: { postgres in
             try await World.with { other in
                 for _ in 0..<4 {
                     _ = try await postgres.transaction { try await $0.query("SELECT 1") }
@@ -106,7 +112,9 @@ import Testing
     }
 
     @Test func stopsOnTheServerWhatNobodyAwaits() async throws {
-        try await World.with { $0.statementTimeout = .seconds(60) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .seconds(60)
+        } _: { postgres in
             try await World.blocking { block in
                 _ = await failure { try await postgres.query(block, timeout: .milliseconds(100)) }
 
@@ -122,7 +130,9 @@ import Testing
     }
 
     @Test func reportsTheServersOwnTimeout() async throws {
-        try await World.with { $0.statementTimeout = .milliseconds(100) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .milliseconds(100)
+        } _: { postgres in
             let error = await failure { try await postgres.query("SELECT pg_sleep(3)") }
 
             #expect(error?.kind == .timeout && error?.sqlState == "57014")

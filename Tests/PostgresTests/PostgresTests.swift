@@ -36,7 +36,9 @@ import Testing
 
     @Test(arguments: [true, false])
     func pairsAThousandConcurrentAnswersWithTheirQuestions(_ prepare: Bool) async throws {
-        try await World.with { $0.prepare = prepare } _: { postgres in
+        try await World.with {
+            $0.prepare = prepare
+        } _: { postgres in
             let mismatches = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 0..<1000 {
                     group.addTask {
@@ -83,8 +85,10 @@ import Testing
 
     @Test func saysWhatTheServerRefused() async throws {
         try await World.with { postgres in
-            try await World.withTable(postgres, "id int PRIMARY KEY, n int CONSTRAINT positive CHECK (n > 0), s text NOT NULL")
-            { table in
+            try await World.withTable(
+                postgres,
+                "id int PRIMARY KEY, n int CONSTRAINT positive CHECK (n > 0), s text NOT NULL"
+            ) { table in
                 _ = try await postgres.query("INSERT INTO \(raw: table) VALUES (1, 1, 'a')")
 
                 let unique = await failure { try await postgres.query("INSERT INTO \(raw: table) VALUES (1, 1, 'a')") }
@@ -122,7 +126,9 @@ import Testing
     }
 
     @Test func setsLocallyForTheStatementsBehindItOnly() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             let rows = try await postgres.run([
                 "SELECT set_config('app.org_id', \("7"), true)",
                 "SELECT current_setting('app.org_id', true) AS org",
@@ -135,7 +141,9 @@ import Testing
     }
 
     @Test func reportsADeferredConstraintThatFailsAtTheSync() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             try await World.withTable(postgres, "n int UNIQUE DEFERRABLE INITIALLY DEFERRED") { table in
                 let error = await failure {
                     try await postgres.run([
@@ -173,7 +181,9 @@ import Testing
     }
 
     @Test func preparesOnceAndUsesItAgain() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             for number in 0..<5 { _ = try await postgres.query("SELECT \(number)::int + 1000") }
 
             let rows = try await postgres.query(
@@ -185,7 +195,9 @@ import Testing
     }
 
     @Test func doesNotRememberAFailedPreparation() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             let table = World.name()
             let statement: SQL = "SELECT count(*) AS n FROM \(raw: table)"
 
@@ -204,7 +216,9 @@ import Testing
     }
 
     @Test func preparesAnewAfterTheTableChanged() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             try await World.withTable(postgres, "n int") { table in
                 let statement: SQL = "SELECT * FROM \(raw: table)"
                 _ = try await postgres.query(statement)
@@ -220,7 +234,9 @@ import Testing
     }
 
     @Test func preparesAnewWhatTheServerForgot() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             _ = try await postgres.query("SELECT 4711")
             _ = try await postgres.query("DEALLOCATE ALL")
 
@@ -233,7 +249,9 @@ import Testing
     }
 
     @Test func boundsWhatItPrepares() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             for number in 0..<620 { _ = try await postgres.query(SQL(stringLiteral: "SELECT \(number)")) }
 
             let rows = try await postgres.query("SELECT count(*) AS n FROM pg_prepared_statements")
@@ -255,7 +273,9 @@ import Testing
     }
 
     @Test func setsTheSession() async throws {
-        try await World.with { $0.statementTimeout = .seconds(7) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .seconds(7)
+        } _: { postgres in
             let row = try await postgres.query(
                 """
                 SELECT current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style,
@@ -270,11 +290,26 @@ import Testing
     }
 
     @Test func refusesACopyOutsideCopyIn() async throws {
-        try await World.with { $0.pipelinedConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
             let error = await failure { try await postgres.query("COPY (SELECT 1) TO STDOUT") }
             let next = try await postgres.query("SELECT 1")
 
             #expect(error?.kind == .connection)
+            #expect(next.count == 1)
+        }
+    }
+
+    @Test func letsNoTransactionStayOpenOnASharedConnection() async throws {
+        try await World.with {
+            $0.pipelinedConnections = 1
+        } _: { postgres in
+            _ = await failure { try await postgres.query("BEGIN") }
+            let isClosed = try await World.eventually { postgres.statistics.losses == 1 }
+            let next = try await postgres.query("SELECT 1")
+
+            #expect(isClosed)
             #expect(next.count == 1)
         }
     }

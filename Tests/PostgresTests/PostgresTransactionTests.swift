@@ -51,7 +51,9 @@ import Testing
     }
 
     @Test func opensWithItsStatementsInTheTransaction() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             let inside = try await postgres.transaction(opening: ["SELECT set_config('app.org_id', \("7"), true)"]) {
                 try await $0.query("SELECT current_setting('app.org_id') AS org")[0].get("org", as: String.self)
             }
@@ -66,7 +68,9 @@ import Testing
     }
 
     @Test func throwsWhatAnOpeningStatementThrows() async throws {
-        try await World.with { $0.pooledConnections = 1 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 1
+        } _: { postgres in
             let isRun = Mutex(false)
 
             let error = await failure {
@@ -123,7 +127,11 @@ import Testing
                         _ = try await connection.query(
                             """
                             CREATE FUNCTION pg_temp.die() RETURNS trigger LANGUAGE plpgsql AS
-                            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(1); RETURN NULL; END $$
+                            $$ BEGIN
+                                PERFORM pg_terminate_backend(pg_backend_pid());
+                                PERFORM pg_sleep(1);
+                                RETURN NULL;
+                            END $$
                             """
                         )
                         _ = try await connection.query(
@@ -144,7 +152,9 @@ import Testing
     }
 
     @Test func cancelsTheStatementOfACancelledTask() async throws {
-        try await World.with { $0.statementTimeout = .seconds(60) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .seconds(60)
+        } _: { postgres in
             try await World.withTable(postgres, "n int") { table in
                 try await World.blocking { block in
                     let sleeping: SQL =
@@ -202,23 +212,25 @@ import Testing
     }
 
     @Test func endsATransactionWhoseTimeIsUp() async throws {
-        try await World.with { $0.statementTimeout = .seconds(60) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .seconds(60)
+        } _: { postgres in
             _ = try await postgres.transaction { try await $0.query("SELECT 1") }
             try await World.blocking { block in
-                let running = await failure {
-                    try await postgres.transaction(timeout: .milliseconds(300)) { try await $0.query(block) }
-                }
                 let between = await failure {
                     try await postgres.transaction(timeout: .milliseconds(300)) { connection in
                         try await Task.sleep(for: .milliseconds(400))
                         _ = try await connection.query("SELECT 1")
                     }
                 }
+                let running = await failure {
+                    try await postgres.transaction(timeout: .milliseconds(300)) { try await $0.query(block) }
+                }
                 let single = await failure {
                     try await postgres.transaction { try await $0.query(block, timeout: .milliseconds(100)) }
                 }
 
-                #expect([running?.kind, between?.kind, single?.kind] == [.timeout, .timeout, .timeout])
+                #expect([between?.kind, running?.kind, single?.kind] == [.timeout, .timeout, .timeout])
             }
             let next = try await postgres.transaction { try await $0.query("SELECT 1").count }
             #expect(next == 1)
@@ -226,7 +238,9 @@ import Testing
     }
 
     @Test func grantsATransactionMoreThanTheConfiguredTime() async throws {
-        try await World.with { $0.statementTimeout = .milliseconds(200) } _: { postgres in
+        try await World.with {
+            $0.statementTimeout = .milliseconds(200)
+        } _: { postgres in
             let long = try await postgres.transaction(timeout: .seconds(60)) {
                 try await $0.query("SELECT 1 FROM pg_sleep(0.4)").count
             }
@@ -299,7 +313,9 @@ import Testing
     }
 
     @Test func servesManyTransactionsWithFewConnections() async throws {
-        try await World.with { $0.pooledConnections = 3 } _: { postgres in
+        try await World.with {
+            $0.pooledConnections = 3
+        } _: { postgres in
             try await World.withTable(postgres, "n int") { table in
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for number in 0..<200 {
@@ -316,6 +332,26 @@ import Testing
                 #expect(rows == 200)
                 #expect(postgres.statistics.pooled == 3)
             }
+        }
+    }
+
+    private actor Ledger {
+        var entries = 0
+
+        func enter(_ postgres: Postgres) async throws {
+            try await postgres.transaction { connection in
+                entries += try await connection.query("SELECT 1").count
+            }
+        }
+    }
+
+    @Test func runsItsBodyWhereItsCallerRuns() async throws {
+        try await World.with { postgres in
+            let ledger = Ledger()
+
+            try await ledger.enter(postgres)
+
+            #expect(await ledger.entries == 1)
         }
     }
 

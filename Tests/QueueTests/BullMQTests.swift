@@ -4,7 +4,7 @@ import Testing
 @testable import Queue
 
 /// Shares queues with PyPI bullmq 3.4.4, in each direction.
-@Suite struct BullMQTests {
+@Suite(.serialized) struct BullMQTests {
     /// What the getters of bullmq say of a queue.
     private struct Report: Decodable {
         struct Job: Decodable, Equatable {
@@ -44,7 +44,8 @@ import Testing
         let data = #"{"text":"Grüße/😀 \"x\""}"#
         let ids = try await world.producer.add(
             [
-                NewJob(name: "late", data: data, delay: .milliseconds(400)), NewJob(name: "low", data: data, priority: 5),
+                NewJob(name: "late", data: data, delay: .milliseconds(400)),
+                NewJob(name: "low", data: data, priority: 5),
                 NewJob(name: "high", data: data, priority: 1), NewJob(name: "plain", data: data, organisation: UUID()),
                 NewJob(name: "front", data: data, lifo: true), NewJob(name: "custom", data: data, id: "mine"),
                 NewJob(name: "fail-once", data: data, attempts: 3, backoff: .fixed(.milliseconds(10))),
@@ -134,7 +135,11 @@ import Testing
         let world = try QueueWorld()
         let recorder = Recorder()
 
-        try await world.with(world.consumer { recorder.record($0); return $0.map { _ in .completed() } }) {
+        try await world.with(
+            world.consumer {
+                recorder.record($0); return $0.map { _ in .completed() }
+            }
+        ) {
             _ = try await Peer.run("control.py", QueueWorld.url(), world.queue, "pause")
             try await world.producer.add(NewJob(name: "n", data: "{}"), to: world.queue)
             try await Task.sleep(for: .milliseconds(300))
@@ -163,6 +168,23 @@ import Testing
 
         #expect(recorder.ids == [id, id])
         #expect(try await world.job(id)["failedReason"] == nil)
+    }
+
+    @Test func runsAJobOfTheirScheduler() async throws {
+        let world = try QueueWorld()
+        let recorder = Recorder()
+        _ = try await Peer.run("control.py", QueueWorld.url(), world.queue, "schedule")
+
+        let consumer = world.consumer { jobs in
+            recorder.record(jobs)
+            return jobs.map { _ in .completed() }
+        }
+        try await world.with(consumer) {
+            try await eventually("it is completed") { try await world.inspector.counts(world.queue).completed == 1 }
+        }
+
+        #expect(recorder.jobs.map(\.scheduler) == ["tick"])
+        #expect(recorder.jobs.map(\.name) == ["tick"])
     }
 
     @Test func bothServeOneQueueTogether() async throws {

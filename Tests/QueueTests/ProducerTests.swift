@@ -28,7 +28,8 @@ import Testing
         #expect(
             fields == [
                 "name": "send", "data": #"{"to":"a/b ü 😀"}"#, "delay": "0", "priority": "0",
-                "opts": #"{"attempts":3,"delay":0,"backoff":{"type":"exponential","delay":2000},"removeOnComplete":{"count":5}}"#,
+                "opts":
+                    #"{"attempts":3,"delay":0,"backoff":{"type":"exponential","delay":2000},"removeOnComplete":{"count":5}}"#,
                 "org": organisation.uuidString.lowercased(), "trace": "t-1",
             ]
         )

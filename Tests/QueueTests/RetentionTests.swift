@@ -14,7 +14,8 @@ import Testing
     }
 
     @Test(arguments: [
-        Retention.all, .nothing, Retention(count: 5), Retention(age: .seconds(60)), Retention(count: 5, age: .seconds(60)),
+        Retention.all, .nothing, Retention(count: 5), Retention(age: .seconds(60)),
+        Retention(count: 5, age: .seconds(60)),
     ])
     func readsWhatItWrites(_ retention: Retention) throws {
         #expect(Retention(try #require(JSONText(parsing: retention.json))) == retention)

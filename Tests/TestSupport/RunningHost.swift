@@ -114,6 +114,7 @@ final class LockedCounter: @unchecked Sendable {
         }
     }
 }
+<<<<<<< HEAD
 
 /// A child process whose state tests on any thread may touch.
 final class LockedProcess: @unchecked Sendable {
@@ -129,10 +130,11 @@ final class LockedProcess: @unchecked Sendable {
         process.arguments = ["--pdeathsig", "KILL", executable] + arguments
         process.environment = environment
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
         let path = NSTemporaryDirectory() + "delightchat-host-\(UUID().uuidString).log"
         _ = FileManager.default.createFile(atPath: path, contents: nil)
-        process.standardError = FileHandle(forWritingAtPath: path)
+        let file = FileHandle(forWritingAtPath: path)
+        process.standardOutput = file
+        process.standardError = file
         // On a thread that never ends: the death signal follows the thread that started the child.
         try Spawner.shared.run { try process.run() }
         lock.withLock {
@@ -213,3 +215,5 @@ package enum FreePort {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 }
+=======
+>>>>>>> schema

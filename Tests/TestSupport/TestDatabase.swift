@@ -12,8 +12,10 @@ package struct TestDatabase: Sendable {
     package let applicationURL: String
 
     /// Makes a new database; the cluster is thrown away after the run, and the database with it.
-    package static func make() async throws -> TestDatabase {
-        let server = try TestServers.postgres
+    ///
+    /// - Parameter server: the owner's URL of another cluster than the run's.
+    package static func make(on server: String? = nil) async throws -> TestDatabase {
+        let server = try server ?? TestServers.postgres
         let template = try await Template.shared.name(on: server)
         let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
         try await administer(server) { _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)")) }
@@ -59,15 +61,15 @@ package struct TestDatabase: Sendable {
         return url
     }
 
-    /// Made once per process, whichever suite comes first.
+    /// Made once per process and cluster, whichever suite comes first.
     private actor Template {
         static let shared = Template()
-        private var made: Task<String, any Error>?
+        private var made: [String: Task<String, any Error>] = [:]
 
         func name(on server: String) async throws -> String {
-            if let made { return try await made.value }
+            if let made = made[server] { return try await made.value }
             let task = Task { try await Self.make(on: server) }
-            made = task
+            made[server] = task
             return try await task.value
         }
 

@@ -28,15 +28,20 @@ enum Bootstrap {
         if environment["REDIS_URL"] == nil, let host = environment["REDIS_HOST"] {
             let password = environment["REDIS_PASSWORD"].flatMap { $0.isEmpty ? nil : $0 }
             let secret = password.flatMap { $0.addingPercentEncoding(withAllowedCharacters: .alphanumerics) }
-            environment["REDIS_URL"] = "redis://\(secret.map { ":\($0)@" } ?? "")\(host):\(environment["REDIS_PORT"] ?? "6379")"
+            environment["REDIS_URL"] =
+                "redis://\(secret.map { ":\($0)@" } ?? "")\(host):\(environment["REDIS_PORT"] ?? "6379")"
         }
         return environment
     }
 
-    static func logger(_ settings: Settings, environment: [String: String]) -> Logger {
+    static func logger(
+        _ settings: Settings,
+        environment: [String: String],
+        descriptor: Int32 = STDOUT_FILENO
+    ) -> Logger {
         let level = Logger.Level(rawValue: settings["LOG_LEVEL"] ?? "info") ?? .info
-        let style = LogLines.style(environment: environment)
-        return Logger(label: "delightchat") { LogLines(label: $0, style: style, level: level) }
+        let style = LogLines.style(environment: environment, descriptor: descriptor)
+        return Logger(label: "delightchat") { LogLines(label: $0, style: style, level: level, descriptor: descriptor) }
     }
 
     /// - Throws: a validation error that names the setting and what is wrong with it.

@@ -12,6 +12,7 @@ struct Bundle {
     let file: URL
 
     /// - Parameter path: `-f`, or `nil` to look for functions.yaml here, above, and beside the build.
+    /// - Throws: a validation error where there is none.
     init(_ path: String?) throws {
         if let path {
             file = URL(fileURLWithPath: path)
@@ -69,6 +70,8 @@ struct Bundle {
     /// The process's environment, with `.env` and `.runner/env` for what it doesn't set.
     ///
     /// - Parameter files: relative to the root, later ones win; absent ones are fine.
+    /// - Returns: every variable that is set, by name.
+    /// - Throws: status 3 after the faults of a file were printed.
     func environment(files: [String] = [".runner/env", ".env"]) throws -> [String: String] {
         var environment: [String: String] = [:]
         for name in files {
@@ -87,7 +90,10 @@ struct Bundle {
 
 /// `-f FILE` of the commands that read functions.yaml.
 struct BundleOptions: ParsableArguments {
-    @Option(name: [.customShort("f"), .customLong("file")], help: "The manifest; by default functions.yaml here or above.")
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: "The manifest; by default functions.yaml here or above."
+    )
     var manifest: String?
 
     func bundle() throws -> Bundle { try Bundle(manifest) }
@@ -101,11 +107,15 @@ enum Terminal {
     /// Columns of equal width, two spaces apart.
     static func table(_ rows: [[String]]) -> String {
         guard let columns = rows.map(\.count).max() else { return "" }
-        let widths = (0..<columns).map { column in rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0 }
+        let widths = (0..<columns).map { column in
+            rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0
+        }
         return rows.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
-                line += column == row.count - 1 ? cell : cell.padding(toLength: widths[column] + 2, withPad: " ", startingAt: 0)
+                line +=
+                    column == row.count - 1
+                    ? cell : cell.padding(toLength: widths[column] + 2, withPad: " ", startingAt: 0)
             }
             return line
         }.joined(separator: "\n")

@@ -9,6 +9,11 @@ struct Database: AsyncParsableCommand {
         abstract: "Migrations, demo data and a prompt of the database.",
         discussion: """
             Works on DATABASE_OWNER_URL (or DATABASE_URL), else on the private database of a running `runner up`.
+
+            Examples:
+              runner db status
+              runner db migrate
+              runner db psql
             """,
         subcommands: [Migrate.self, Status.self, New.self, Seed.self, Reset.self, Psql.self]
     )
@@ -48,7 +53,7 @@ struct Database: AsyncParsableCommand {
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Shows which migrations have run.",
-            discussion: "Status 0 when all have, 1 otherwise."
+            discussion: "Status 0 when all have, 1 otherwise.\n\nExample:\n  runner db status"
         )
 
         @OptionGroup var options: Options
@@ -102,7 +107,7 @@ struct Database: AsyncParsableCommand {
     struct Seed: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Puts in demo data: an organisation, two users, a mock channel, tickets.",
-            discussion: "Does nothing where the demo organisation is there already."
+            discussion: "Does nothing where the demo organisation is there already.\n\nExample:\n  runner db seed"
         )
 
         @OptionGroup var options: Options
@@ -110,7 +115,9 @@ struct Database: AsyncParsableCommand {
         func run() async throws {
             let (url, bundle) = try options.owner()
             let account = try await DemoAccount(root: bundle.root.path).seed(ownerURL: url)
-            print(account.map { "log in as \($0.email) with \($0.password)" } ?? "the demo organisation is there already")
+            print(
+                account.map { "log in as \($0.email) with \($0.password)" } ?? "the demo organisation is there already"
+            )
         }
     }
 
@@ -141,7 +148,9 @@ struct Database: AsyncParsableCommand {
                 guard given == database else {
                     throw ValidationError("Nothing was changed: repeat the database's name with --name \(database).")
                 }
-                _ = try await postgres.withConnection { try await $0.simple("DROP SCHEMA public CASCADE; CREATE SCHEMA public") }
+                _ = try await postgres.withConnection {
+                    try await $0.simple("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+                }
                 let applied = try await Migrator(postgres).migrate()
                 print("\(database) is empty; applied \(applied.count) migrations")
             }
@@ -164,7 +173,9 @@ struct Database: AsyncParsableCommand {
             let words = ["psql", url] + arguments
             var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
             execvp("psql", &pointers)
-            throw ValidationError("psql can't be started: \(String(cString: strerror(errno))). Install postgresql-client.")
+            throw ValidationError(
+                "psql can't be started: \(String(cString: strerror(errno))). Install postgresql-client."
+            )
         }
     }
 }

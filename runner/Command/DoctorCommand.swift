@@ -23,7 +23,9 @@ struct DoctorCommand: AsyncParsableCommand {
         let state = StateFolder(root: bundle.root.path)
         let checks = Doctor.judge(await Doctor.look(at: state, port: port, environment: environment))
         for check in checks {
-            print("\(check.verdict.rawValue.padding(toLength: 5, withPad: " ", startingAt: 0)) \(check.title): \(check.finding)")
+            print(
+                "\(check.verdict.rawValue.padding(toLength: 5, withPad: " ", startingAt: 0)) \(check.title): \(check.finding)"
+            )
             if let remedy = check.remedy { print("      \(remedy)") }
         }
         if checks.contains(where: { $0.verdict == .bad }) { throw ExitCode(1) }

@@ -29,7 +29,8 @@ struct Env: ParsableCommand {
         let environment = try bundle.environment()
         let rows = manifest.variables.map { variable in
             [
-                variable.name, variable.choices.isEmpty ? variable.kind.rawValue : variable.choices.joined(separator: "|"),
+                variable.name,
+                variable.choices.isEmpty ? variable.kind.rawValue : variable.choices.joined(separator: "|"),
                 variable.default ?? (variable.isRequired ? "(required)" : "-"),
                 environment[variable.name] == nil ? "" : "set", variable.doc ?? "",
             ]

@@ -52,7 +52,7 @@ struct Invoke: AsyncParsableCommand {
             environment.merge(["DATABASE_URL": own.database, "REDIS_URL": own.redis]) { given, _ in given }
         }
         let settings = try Bootstrap.settings(manifest, environment: environment)
-        let logger = Bootstrap.logger(settings, environment: environment)
+        let logger = Bootstrap.logger(settings, environment: environment, descriptor: STDERR_FILENO)
         let services = try Bootstrap.services(settings, logger: logger)
         let invocation = Invocation(pair: pair, services: services, logger: logger)
         do {

@@ -25,7 +25,9 @@ struct List: ParsableCommand {
     func run() throws {
         let manifest = try options.bundle().manifest()
         let table = manifest.functionTable
-        let wanted = zip(manifest.functions, table.rows).filter { trigger == nil || $0.0.trigger.kind.rawValue == trigger }
+        let wanted = zip(manifest.functions, table.rows).filter {
+            trigger == nil || $0.0.trigger.kind.rawValue == trigger
+        }
         print(Table(table.headings, rows: wanted.map(\.1)))
     }
 }

@@ -43,6 +43,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // A client or a pipe that is gone is an error of the write, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         let bundle = try options.bundle()
         let manifest = try bundle.manifest()
         let pairs = try bundle.pairs(of: manifest)
@@ -71,7 +73,9 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("There is no function \"\(unknown)\". `runner list` names them all.")
         }
         if let unknown = group.first(where: { !groups.contains($0) }) {
-            throw ValidationError("There is no group \"\(unknown)\"; there are \(groups.sorted().joined(separator: ", ")).")
+            throw ValidationError(
+                "There is no group \"\(unknown)\"; there are \(groups.sorted().joined(separator: ", "))."
+            )
         }
         let inGroups = manifest.functions.filter { group.contains($0.group) }.map(\.name)
         return .functions(Set(names + inGroups))

@@ -42,7 +42,10 @@ struct Up: AsyncParsableCommand {
     @Flag(help: "Build and run with optimisation.")
     var release = false
 
-    @Flag(inversion: .prefixedNo, help: "Rebuild and restart when a source changes (not there yet: nothing is watched).")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Rebuild and restart when a source changes (not there yet: nothing is watched)."
+    )
     var watch = true
 
     func run() async throws {
@@ -111,7 +114,11 @@ struct Up: AsyncParsableCommand {
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
         if addresses.isDatabaseOurs {
-            let own = PrivateAddresses(database: addresses.database, owner: addresses.databaseOwner, redis: addresses.redis)
+            let own = PrivateAddresses(
+                database: addresses.database,
+                owner: addresses.databaseOwner,
+                redis: addresses.redis
+            )
             try own.write(root: state.root)
         }
         guard let executable = Checkout.executable else { throw FleetError("can't find my own executable") }
@@ -129,7 +136,9 @@ struct Up: AsyncParsableCommand {
         ]
         if let account = demo.stored {
             lines += ["  log-in   \(account.email)  \(account.password)"]
-            if let channel = account.channel { lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)") }
+            if let channel = account.channel {
+                lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)")
+            }
         }
         lines += ["", "  export PATH=\"\(root)/.runner/bin:$PATH\"    then `runner` is a command", ""]
         return lines

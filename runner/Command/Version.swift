@@ -8,7 +8,8 @@ enum Version {
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version",
-        abstract: "Prints the version, and the schema that it was built for."
+        abstract: "Prints the version, and the schema that it was built for.",
+        discussion: "Example:\n  runner version"
     )
 
     func run() {

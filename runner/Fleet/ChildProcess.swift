@@ -36,8 +36,8 @@ package final class ChildProcess: Sendable {
     package let began = ContinuousClock.now
 
     private struct State {
-        var status: ExitStatus?
-        var waiting: [CheckedContinuation<ExitStatus, Never>] = []
+        var status: ProcessEnd?
+        var waiting: [CheckedContinuation<ProcessEnd, Never>] = []
     }
     private let state = Mutex(State())
 
@@ -62,7 +62,7 @@ package final class ChildProcess: Sendable {
     }
 
     /// Waits for the end; returns at once when it has come already.
-    package func exit() async -> ExitStatus {
+    package func exit() async -> ProcessEnd {
         await withCheckedContinuation { continuation in
             let known = state.withLock { state in
                 if state.status == nil { state.waiting.append(continuation) }
@@ -73,7 +73,7 @@ package final class ChildProcess: Sendable {
     }
 
     /// The status, once it has ended.
-    package var status: ExitStatus? { state.withLock { $0.status } }
+    package var status: ProcessEnd? { state.withLock { $0.status } }
 
     /// Sends a signal, unless the process has ended (its number may be another's by then).
     package func signal(_ number: Int32) {
@@ -83,7 +83,7 @@ package final class ChildProcess: Sendable {
     }
 
     /// Asks it to end by `number` and, when it has not ended within `grace`, ends it.
-    package func stop(_ number: Int32, grace: Duration) async -> ExitStatus {
+    package func stop(_ number: Int32, grace: Duration) async -> ProcessEnd {
         signal(number)
         let impatience = Task {
             // Cancelled when the process ended in time: then there is nothing to kill.
@@ -102,7 +102,7 @@ package final class ChildProcess: Sendable {
         let (status, waiting) = state.withLock { state in
             var word: Int32 = 0
             while waitpid(pid, &word, 0) == -1 && errno == EINTR {}
-            let status = ExitStatus(waitStatus: word)
+            let status = ProcessEnd(waitStatus: word)
             state.status = status
             defer { state.waiting = [] }
             return (status, state.waiting)

@@ -14,7 +14,7 @@ package protocol PrivateServer: Sendable {
 extension PrivateServer {
     /// Ends the server in order; after twenty seconds, at once (both recover from that).
     @discardableResult
-    func stop(_ process: ChildProcess, state: StateFolder) async -> ExitStatus {
+    func stop(_ process: ChildProcess, state: StateFolder) async -> ProcessEnd {
         let status = await process.stop(stopSignal, grace: .seconds(20))
         state.forget(name)
         return status

@@ -30,7 +30,7 @@ package struct RestartPolicy: Sendable, Equatable {
     package static let final: Set<Int32> = [0, 2, 3, 64, 78]
 
     /// Decides what follows an end that nobody asked for, after the process ran for `uptime`.
-    package mutating func decide(_ status: ExitStatus, uptime: Duration) -> Decision {
+    package mutating func decide(_ status: ProcessEnd, uptime: Duration) -> Decision {
         if case .exited(let code) = status, Self.final.contains(code) { return .end(status: code) }
         failures = uptime >= steady ? 1 : failures + 1
         let doublings = min(failures - 1, 16)

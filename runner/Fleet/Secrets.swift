@@ -25,6 +25,7 @@ package struct Secrets: Sendable, Equatable {
         guard !new.isEmpty else { return }
 
         if text.isEmpty { text = "# Made by `runner up` for this checkout. What the environment or .env sets wins.\n" }
+        if !text.hasSuffix("\n") { text += "\n" }
         for name in new {
             let value = Self.random()
             values[name] = value

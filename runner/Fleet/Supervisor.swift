@@ -1,67 +1,5 @@
 import Foundation
 
-/// Where the host finds its servers.
-package struct Addresses: Sendable, Equatable {
-    /// The log-in that row-level security binds.
-    package let database: String
-    /// The owner, for migrations.
-    package let databaseOwner: String
-    package let redis: String
-    package let isDatabaseOurs: Bool
-    package let isRedisOurs: Bool
-}
-
-/// The host as a process.
-package struct HostLaunch: Sendable {
-    /// An absolute path.
-    package var executable: String
-    package var arguments: [String]
-    /// The whole environment; the supervisor adds `RUNNER_SUPERVISOR_FD`.
-    package var environment: [String: String]
-
-    package init(executable: String, arguments: [String], environment: [String: String]) {
-        self.executable = executable
-        self.arguments = arguments
-        self.environment = environment
-    }
-}
-
-/// What the fleet has done by others, because it knows neither the schema nor the host.
-package struct UpSteps: Sendable {
-    /// Asks the question on the terminal; `nil` when there is none to ask on.
-    package var confirm: @Sendable (_ question: String) -> Bool?
-    /// What is wrong with a Redis that was given: each a sentence, none when it is as durable as the private one.
-    package var inspectRedis: @Sendable (_ url: String) async -> [String]
-    /// Brings the schema up to date; returns lines to show.
-    package var migrate: @Sendable (Addresses) async throws -> [String]
-    /// Puts in demo data where there is none; returns lines to show, such as the log-in.
-    package var seed: @Sendable (Addresses) async throws -> [String]
-    /// The host's command line and environment.
-    package var host: @Sendable (Addresses) throws -> HostLaunch
-    /// What the dead host was doing, from the file that it kept: `assign-ticket (request 7f3a…, 12 ms)`.
-    package var inFlight: @Sendable () -> [String]
-    /// Lines to show once the host serves, such as its addresses.
-    package var banner: @Sendable (Addresses) -> [String]
-
-    package init(
-        confirm: @escaping @Sendable (String) -> Bool?,
-        inspectRedis: @escaping @Sendable (String) async -> [String],
-        migrate: @escaping @Sendable (Addresses) async throws -> [String],
-        seed: @escaping @Sendable (Addresses) async throws -> [String],
-        host: @escaping @Sendable (Addresses) throws -> HostLaunch,
-        inFlight: @escaping @Sendable () -> [String],
-        banner: @escaping @Sendable (Addresses) -> [String]
-    ) {
-        self.confirm = confirm
-        self.inspectRedis = inspectRedis
-        self.migrate = migrate
-        self.seed = seed
-        self.host = host
-        self.inFlight = inFlight
-        self.banner = banner
-    }
-}
-
 /// Runs a checkout: its private servers and the host, restarted when they crash, until it is asked to stop.
 ///
 /// It handles no request and runs no function, so nothing that a function does can bring it down.
@@ -78,8 +16,9 @@ package actor Supervisor {
         case failed(String)
         case signal(Int32)
         case hostLine(String)
-        case hostEnded(ChildProcess, ExitStatus)
-        case serverEnded(String, ChildProcess, ExitStatus)
+        case hostMayBeSlow(ChildProcess)
+        case hostEnded(ChildProcess, ProcessEnd)
+        case serverEnded(String, ChildProcess, ProcessEnd)
         case startHost
         case startServer(String)
         case drainedTooLong
@@ -93,6 +32,7 @@ package actor Supervisor {
     private var host: ChildProcess?
     private var hostRestarts = RestartPolicy()
     private var hostStarts = 0
+    private var isReady = false
     private var isStopping = false
     private var result: Int32 = 0
 
@@ -121,6 +61,7 @@ package actor Supervisor {
     ///   held, 130 after a stop that was hurried or came during the start, otherwise the host's own.
     package func run() async -> Int32 {
         let lock: StateLock
+        let signals: Signals
         do {
             try state.prepare()
             switch try StateLock.take(state.lock, port: plan.port) {
@@ -130,6 +71,7 @@ package actor Supervisor {
                 console.fail("runner up is already running here (\(who)); stop it first, or use another checkout")
                 return 1
             }
+            signals = try Signals { self.receive($0) }
         } catch {
             console.fail(error.description)
             return 1
@@ -137,12 +79,16 @@ package actor Supervisor {
         raiseDescriptorLimit()
         // In `runner up | tee log`, Ctrl-C ends tee at once, and what the drain says must not end us.
         signal(SIGPIPE, SIG_IGN)
-        let signals = Signals { [send] in send.yield(.signal($0)) }
         let start = Task { await self.start() }
         for await event in events where await handle(event, start) { break }
         await stopServers()
         signals.stop()
         return withExtendedLifetime(lock) { result }
+    }
+
+    /// Does what the signal asks for, as if it had come from outside.
+    nonisolated func receive(_ signal: Int32) {
+        send.yield(.signal(signal))
     }
 
     /// Acts on one event; true when all is over but the servers.
@@ -158,6 +104,12 @@ package actor Supervisor {
             return await obey(number, start)
         case .hostLine(let line):
             if line == "ready", let host { welcome(host) }
+        case .hostMayBeSlow(let process):
+            if process === host, !isReady, !isStopping {
+                let time = (ContinuousClock.now - process.began).readable
+                console.note("the host is not ready yet, \(time) after its start")
+                after(.seconds(10), .hostMayBeSlow(process))
+            }
         case .hostEnded(let process, let status):
             return hostEnded(process, status)
         case .serverEnded(let name, let process, let status):
@@ -303,6 +255,8 @@ extension Supervisor {
             state.record(process)
             host = process
             hostStarts += 1
+            isReady = false
+            after(.seconds(3), .hostMayBeSlow(process))
             link.read { [send] in send.yield(.hostLine($0)) }
             Task { [send] in send.yield(.hostEnded(process, await process.exit())) }
             // A signal came while it was being started: it drains like one that has served.
@@ -320,6 +274,7 @@ extension Supervisor {
 
     private func welcome(_ host: ChildProcess) {
         let took = (ContinuousClock.now - host.began).readable
+        isReady = true
         guard hostStarts == 1, let addresses else {
             console.note("the host serves again (\(took) after its start)")
             return
@@ -328,7 +283,7 @@ extension Supervisor {
         for line in steps.banner(addresses) { console.plain(line) }
     }
 
-    private func hostEnded(_ process: ChildProcess, _ status: ExitStatus) -> Bool {
+    private func hostEnded(_ process: ChildProcess, _ status: ProcessEnd) -> Bool {
         let uptime = ContinuousClock.now - process.began
         host = nil
         state.forget("host")
@@ -368,7 +323,7 @@ extension Supervisor {
 // MARK: - The servers, later
 
 extension Supervisor {
-    private func serverEnded(_ name: String, _ process: ChildProcess, _ status: ExitStatus) {
+    private func serverEnded(_ name: String, _ process: ChildProcess, _ status: ProcessEnd) {
         guard let index = servers.firstIndex(where: { $0.program.name == name && $0.process === process })
         else { return }
         let uptime = ContinuousClock.now - process.began
@@ -378,7 +333,7 @@ extension Supervisor {
         restart(name, status, after: pause)
     }
 
-    private func restart(_ name: String, _ status: ExitStatus, after pause: Duration) {
+    private func restart(_ name: String, _ status: ProcessEnd, after pause: Duration) {
         console.fail("\(name) ended (\(status)); starting it again in \(pause.readable)")
         after(pause, .startServer(name))
     }

@@ -37,9 +37,21 @@ package struct Host: Sendable {
     let services: Services
     let options: HostOptions
     let logger: Logger
+    private let callers: CallerAddress
 
-    /// - Parameter pairs: every function of the manifest with its type; ``HostOptions/selection`` chooses among them.
-    package init(_ pairs: [RegistryCheck.Pair], services: Services, options: HostOptions, logger: Logger) {
+    /// - Parameters:
+    ///   - pairs: every function of the manifest with its type; ``HostOptions/selection`` chooses among them.
+    ///   - services: what the functions share; closed when the host ends.
+    ///   - options: what to host, and where to listen.
+    ///   - logger: for everything that the host says.
+    /// - Throws: ``AddressFault`` when TRUSTED_PROXIES can't be read.
+    package init(
+        _ pairs: [RegistryCheck.Pair],
+        services: Services,
+        options: HostOptions,
+        logger: Logger
+    ) throws(AddressFault) {
+        callers = try CallerAddress(proxies: services.settings["TRUSTED_PROXIES"])
         self.pairs = pairs.filter { options.selection.includes($0.declaration) }
         self.services = services
         self.options = options
@@ -55,7 +67,9 @@ package struct Host: Sendable {
         var parts: [any Service] = [ClientService(services: services), DeadlineService(deadlines: deadlines)]
         var queues: [(function: String, queue: String)] = []
         for pair in pairs {
-            guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else { continue }
+            guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
+                continue
+            }
             queues.append((pair.declaration.name, trigger.queue))
             parts.append(
                 WorkerService(
@@ -108,7 +122,8 @@ package struct Host: Sendable {
             return Responder.Route(
                 declaration: pair.declaration,
                 endpoint: endpoint,
-                uses: Set(pair.declaration.uses)
+                uses: Set(pair.declaration.uses),
+                limit: pair.declaration.concurrency.map(ConcurrencyLimit.init)
             )
         }
         let isDraining: @Sendable () -> Bool = { draining.isOn }
@@ -117,6 +132,8 @@ package struct Host: Sendable {
             routes: routes,
             services: services,
             operations: Operations(services: services, metrics: metrics, queues: queues, isDraining: isDraining),
+            callers: callers,
+            crossOrigin: CrossOrigin(origins: services.settings["CORS_ORIGINS"]),
             metrics: metrics,
             deadlines: deadlines,
             inFlight: inFlight,

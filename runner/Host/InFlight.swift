@@ -37,7 +37,12 @@ package final class InFlight: Sendable {
     func begin(_ function: String, _ id: String) -> Int? {
         guard let mapping, let slot = free.withLock({ $0.popLast() }) else { return nil }
         let line = Array("\(function) \(id)".utf8.prefix(Self.width - 2)) + [0x0A]
-        line.withUnsafeBytes { mapping.start.advanced(by: slot * Self.width).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(mapping.start), byteCount: $0.count) }
+        line.withUnsafeBytes {
+            mapping.start.advanced(by: slot * Self.width).copyMemory(
+                from: $0.baseAddress ?? UnsafeRawPointer(mapping.start),
+                byteCount: $0.count
+            )
+        }
         return slot
     }
 

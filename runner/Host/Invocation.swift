@@ -19,15 +19,22 @@ package struct Invocation: Sendable {
 
     /// Calls an endpoint and prints its status and body.
     ///
-    /// - Parameter email: the user to be; needed unless the function is public.
+    /// - Parameters:
+    ///   - email: the user to be; needed unless the function is public.
+    ///   - path: the path's parameters but orgId, which is the user's.
+    ///   - query: the query's parameters.
+    ///   - body: JSON text.
     /// - Returns: whether it answered 2xx.
+    /// - Throws: ``InvocationError`` without a user where one is needed.
     package func request(
         as email: String?,
         path: [(name: String, value: String)],
         query: [(name: String, value: String)],
         body: String?
     ) async throws -> Bool {
-        guard case .http(let endpoint) = pair.hosted, case .http(let trigger) = pair.declaration.trigger else { return false }
+        guard case .http(let endpoint) = pair.hosted, case .http(let trigger) = pair.declaration.trigger else {
+            return false
+        }
         var parameters = Dictionary(path.map { ($0.name, $0.value) }, uniquingKeysWith: { _, last in last })
         let principal = pair.declaration.access == .public ? nil : try await session(of: email)
         if let principal { parameters["orgId"] = principal.organisation.description }
@@ -76,7 +83,9 @@ package struct Invocation: Sendable {
     ///
     /// - Returns: whether its outcome is `done`.
     package func job(_ data: String) async throws -> Bool {
-        guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else { return false }
+        guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
+            return false
+        }
         let now = Int64(services.now().timeIntervalSince1970 * 1000)
         let job = Job(id: "invoked", queue: trigger.queue, name: pair.declaration.name, data: data, timestamp: now)
         let outcomes = try await worker.call([job], context)

@@ -1,7 +1,7 @@
 import Foundation
 package import Logging
 
-/// Writes log lines to standard error: JSON for machines, a short coloured line for a terminal.
+/// Writes log lines to one descriptor, standard output unless told: JSON for machines, a short coloured line for a terminal.
 ///
 /// Values of members that hold secrets never appear: what looks like one by its name is replaced.
 package struct LogLines: LogHandler {
@@ -15,20 +15,22 @@ package struct LogLines: LogHandler {
     package var metadataProvider: Logger.MetadataProvider?
     private let label: String
     private let style: Style
+    private let descriptor: Int32
 
-    package init(label: String, style: Style, level: Logger.Level) {
+    package init(label: String, style: Style, level: Logger.Level, descriptor: Int32 = STDOUT_FILENO) {
         self.label = label
         self.style = style
+        self.descriptor = descriptor
         logLevel = level
     }
 
-    /// Pretty where standard error is a terminal and nothing asks for production, JSON elsewhere.
-    package static func style(environment: [String: String]) -> Style {
+    /// Pretty where the descriptor is a terminal and nothing asks for production, JSON elsewhere.
+    package static func style(environment: [String: String], descriptor: Int32 = STDOUT_FILENO) -> Style {
         if environment["NODE_ENV"] == "production" { return .json }
         switch environment["LOG_FORMAT"] {
         case "json": return .json
-        case "pretty": return .pretty(colours: isatty(STDERR_FILENO) == 1)
-        default: return isatty(STDERR_FILENO) == 1 ? .pretty(colours: environment["NO_COLOR"] == nil) : .json
+        case "pretty": return .pretty(colours: isatty(descriptor) == 1)
+        default: return isatty(descriptor) == 1 ? .pretty(colours: environment["NO_COLOR"] == nil) : .json
         }
     }
 
@@ -48,7 +50,7 @@ package struct LogLines: LogHandler {
             case .pretty(let colours): pretty(event.level, event.message.description, all, colours: colours)
             }
         // One write, so that lines of several processes on one terminal stay whole.
-        line.withUnsafeBufferPointer { buffer in _ = write(STDERR_FILENO, buffer.baseAddress, buffer.count) }
+        line.withUnsafeBufferPointer { buffer in _ = write(descriptor, buffer.baseAddress, buffer.count) }
     }
 
     private func json(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> [UInt8] {
@@ -86,13 +88,16 @@ package struct LogLines: LogHandler {
         let printable = String(message.map { $0.isNewline ? " " : $0 })
         return Array(
             colours
-                ? "\u{1B}[90m\(time)\u{1B}[0m \(colour)\(name)\u{1B}[0m \(printable) \u{1B}[90m\(details)\u{1B}[0m\n".utf8
+                ? "\u{1B}[90m\(time)\u{1B}[0m \(colour)\(name)\u{1B}[0m \(printable) \u{1B}[90m\(details)\u{1B}[0m\n"
+                    .utf8
                 : "\(time) \(name) \(printable) \(details)\n".utf8
         )
     }
 
     private static func time(_ date: Date) -> String {
-        date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        date.formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)
+        )
     }
 
     /// Whether a member of this name may hold what must not be logged.

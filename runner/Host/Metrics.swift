@@ -40,7 +40,7 @@ final class Metrics: Sendable {
         }
     }
 
-    /// - Parameter isDone: whether the run ended well.
+    /// Notes one call of a worker and how its jobs ended.
     func jobs(_ function: String, done: Int, failed: Int, seconds: Double) {
         state.withLock {
             $0.jobs[RequestKey(function: function, status: 0), default: 0] += done
@@ -57,8 +57,9 @@ final class Metrics: Sendable {
             text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
         }
         head("delightchat_requests_total", "counter", "Requests by function and status.")
-        for (key, count) in state.requests.sorted(by: { ($0.key.function, $0.key.status) < ($1.key.function, $1.key.status) })
-        {
+        for (key, count) in state.requests.sorted(by: {
+            ($0.key.function, $0.key.status) < ($1.key.function, $1.key.status)
+        }) {
             text += "delightchat_requests_total{function=\"\(key.function)\",status=\"\(key.status)\"} \(count)\n"
         }
         head("delightchat_request_seconds", "histogram", "Time from head to answer by function.")
@@ -66,7 +67,9 @@ final class Metrics: Sendable {
             text += histogram("delightchat_request_seconds", function, series)
         }
         head("delightchat_jobs_total", "counter", "Runs of jobs by function and outcome.")
-        for (key, count) in state.jobs.sorted(by: { ($0.key.function, $0.key.status) < ($1.key.function, $1.key.status) }) {
+        for (key, count) in state.jobs.sorted(by: {
+            ($0.key.function, $0.key.status) < ($1.key.function, $1.key.status)
+        }) {
             let outcome = key.status == 0 ? "done" : "failed"
             text += "delightchat_jobs_total{function=\"\(key.function)\",outcome=\"\(outcome)\"} \(count)\n"
         }

@@ -133,7 +133,8 @@ struct Operations: Sendable {
             )
         }
         return [
-            gauge("pipelined", statistics.pipelined), gauge("pooled", statistics.pooled), gauge("busy", statistics.busy),
+            gauge("pipelined", statistics.pipelined), gauge("pooled", statistics.pooled),
+            gauge("busy", statistics.busy),
             gauge("in_flight", statistics.inFlight), gauge("waiting_for_pool", statistics.waitingForPool),
             gauge("waiting_for_connection", statistics.waitingForConnection),
         ]

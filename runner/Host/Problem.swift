@@ -1,5 +1,5 @@
-import Functions
 import Foundation
+import Functions
 import Logging
 import Postgres
 import Redis

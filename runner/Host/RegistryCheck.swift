@@ -30,7 +30,12 @@ package enum RegistryCheck {
             }
             let hosted = type.hosted
             if hosted.trigger != declaration.trigger.kind.rawValue {
-                faults.append((line, "\"\(declaration.name)\" is triggered by \(declaration.trigger.kind.rawValue), its type by \(hosted.trigger)"))
+                faults.append(
+                    (
+                        line,
+                        "\"\(declaration.name)\" is triggered by \(declaration.trigger.kind.rawValue), its type by \(hosted.trigger)"
+                    )
+                )
                 continue
             }
             faults += mismatches(declaration, hosted).map { (line, "\"\(declaration.name)\": \($0)") }
@@ -51,7 +56,9 @@ package enum RegistryCheck {
                 + inRoute.subtracting(inShape).subtracting(["orgId"]).sorted().map { "doesn't read :\($0) of its path" }
                 + endpoint.faultsOfExamples()
         case (.queue(let worker), .queue(let trigger)):
-            return (trigger.batch > 1 && !worker.isBatched ? ["takes one job at a time, but has batch: \(trigger.batch)"] : [])
+            return
+                (trigger.batch > 1 && !worker.isBatched
+                ? ["takes one job at a time, but has batch: \(trigger.batch)"] : [])
                 + worker.faultsOfExamples()
         default:
             return []

@@ -28,6 +28,13 @@ struct Responder: HTTPResponder {
         let declaration: FunctionDeclaration
         let endpoint: HostedEndpoint
         let uses: Set<String>
+        /// `nil` where as many may run at once as come.
+        let limit: ConcurrencyLimit?
+
+        func call(_ context: HTTPContext, _ parameters: [String: String], _ json: JSON?) async throws -> Answer {
+            guard let limit else { return try await endpoint.call(context, parameters, json) }
+            return try await limit.run { try await endpoint.call(context, parameters, json) }
+        }
     }
 
     let table: RouteTable
@@ -35,6 +42,8 @@ struct Responder: HTTPResponder {
     let routes: [Route]
     let services: Services
     let operations: Operations
+    let callers: CallerAddress
+    let crossOrigin: CrossOrigin
     let metrics: Metrics
     let deadlines: Deadlines
     let inFlight: InFlight
@@ -45,13 +54,14 @@ struct Responder: HTTPResponder {
         let began = ContinuousClock.now
         let requestId = RequestReader.requestId(request.headers[.xRequestId])
         let path = request.uri.path
+        let address = callers.find(peer: context.address, forwarded: request.headers[values: .xForwardedFor])
         var function = "-"
         var answer: Answer
         do {
             answer = try await self.answer(
                 request,
                 path: path,
-                address: context.address,
+                address: address,
                 requestId: requestId,
                 function: &function
             )
@@ -65,6 +75,7 @@ struct Responder: HTTPResponder {
             }
             answer = Problem.answer(failure, path: path, requestId: requestId)
         }
+        answer.headers += crossOrigin.headers(request)
         let seconds = began.duration(to: .now).seconds
         metrics.request(function, status: answer.status, seconds: seconds)
         logger.info(
@@ -144,7 +155,7 @@ struct Responder: HTTPResponder {
         let origin = Origin(actor: .user(principal.user), requestId: requestId)
         do {
             try await OrganisationScope(principal, origin: origin, services: services).verify()
-        } catch where error.sqlState == "DC401" {
+        } catch  where error.sqlState == "DC401" {
             throw error
         } catch {
             // Without the database the failure at hand is still the better answer.
@@ -160,9 +171,9 @@ struct Responder: HTTPResponder {
     ) async throws -> Answer {
         let limit = route.declaration.timeout
         guard context.request.method == "POST", let principal = context.principal,
-            let key = context.request.header("idempotency-key")
+            !context.request.path.hasPrefix("/auth/"), let key = context.request.header("idempotency-key")
         else {
-            return try await deadlines.run(limit) { try await route.endpoint.call(context, parameters, json) }
+            return try await deadlines.run(limit) { try await route.call(context, parameters, json) }
         }
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Failure.invalid([.init(.header("Idempotency-Key"), "must have 1 to 255 printable ASCII characters")])
@@ -205,12 +216,13 @@ struct Responder: HTTPResponder {
     ) async throws -> Answer {
         let scope = try context.scope()
         do {
-            let answer = try await deadlines.run(limit) { try await route.endpoint.call(context, parameters, json) }
+            let answer = try await deadlines.run(limit) { try await route.call(context, parameters, json) }
             // Where the function's transaction stored the answer, this finds nothing to do.
             try await claim.store(answer, in: scope)
             return answer
         } catch let failure as Failure where (400..<500).contains(failure.status) {
-            if ![401, 403, 409, 429].contains(failure.status) || failure.retryAfter == nil && failure.status == 409 {
+            // A conflict that says when to come again will pass, so it isn't the answer for good.
+            if ![401, 403, 429].contains(failure.status), failure.retryAfter == nil {
                 let problem = Problem.answer(failure, path: context.request.path, requestId: context.requestId)
                 try? await claim.store(problem, in: scope)  // unstored, a retry runs again and fails again
             } else {
@@ -292,12 +304,17 @@ struct Responder: HTTPResponder {
         if answer.status != 204 { headers[.contentLength] = String(answer.body.count) }
         let status = HTTPResponse.Status(code: answer.status)
         guard !isHead, !answer.body.isEmpty else { return Response(status: status, headers: headers) }
-        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.body)))
+        return Response(
+            status: status,
+            headers: headers,
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.body))
+        )
     }
 }
 
 extension HTTPField.Name {
     static let xRequestId = constant("X-Request-Id")
+    static let xForwardedFor = constant("X-Forwarded-For")
 
     private static func constant(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid header name") }

@@ -36,6 +36,9 @@ struct WorkerService: Service {
 
     private var options: ConsumerOptions {
         var options = ConsumerOptions()
+        // A worker that was killed is found out after the lock and one or two intervals: within 20 s.
+        options.lockDuration = .seconds(10)
+        options.stalledInterval = .seconds(5)
         options.concurrency = trigger.concurrency
         options.batch = worker.isBatched ? trigger.batch : 1
         options.attempts = trigger.attempts

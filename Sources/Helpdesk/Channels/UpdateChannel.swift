@@ -94,7 +94,9 @@ struct UpdateChannel: HTTPFunction {
 
         func audited(against old: ChannelStore.Row) -> [AuditChange] {
             var changes: [AuditChange] = []
-            if name != old.name { changes.append(AuditChange("name", from: .string(old.name), to: .string(name))) }
+            if JSON.string(name) != .string(old.name) {
+                changes.append(AuditChange("name", from: .string(old.name), to: .string(name)))
+            }
             if status != old.status {
                 changes.append(AuditChange("status", from: .string(old.status), to: .string(status)))
             }

@@ -37,7 +37,8 @@ struct InboundBatch: Sendable {
         let folded: String
 
         static func == (left: Identity, right: Identity) -> Bool {
-            left.scope == right.scope && left.kind == right.kind && left.folded == right.folded
+            left.scope == right.scope && left.kind == right.kind
+                && left.folded.utf8.elementsEqual(right.folded.utf8)
         }
 
         func hash(into hasher: inout Hasher) {
@@ -104,12 +105,13 @@ struct InboundBatch: Sendable {
     private var distinct: [Entry] {
         struct Key: Hashable {
             let channel: Channel.ID
-            let externalId: String
+            /// As bytes: a provider's ids are opaque, so nothing folds them.
+            let externalId: [UInt8]
         }
         var seen: Set<Key> = []
         return entries.filter { entry in
             guard let externalId = entry.work.payload.externalId else { return true }
-            return seen.insert(Key(channel: entry.work.payload.channelId, externalId: externalId)).inserted
+            return seen.insert(Key(channel: entry.work.payload.channelId, externalId: Array(externalId.utf8))).inserted
         }
     }
 

@@ -43,7 +43,9 @@ struct UpdateOrganisation: HTTPFunction {
             let settings = oldSettings.merging(change)
 
             var changes: [AuditChange] = []
-            if name != old.name { changes.append(AuditChange("name", from: .string(old.name), to: .string(name))) }
+            if JSON.string(name) != .string(old.name) {
+                changes.append(AuditChange("name", from: .string(old.name), to: .string(name)))
+            }
             if timezone != old.timezone {
                 changes.append(AuditChange("timezone", from: .string(old.timezone), to: .string(timezone)))
             }

@@ -85,10 +85,11 @@ enum Ticket {
         priorities.firstIndex(of: priority) ?? 1
     }
 
-    /// The tags without repetitions, in the order in which they were given.
+    /// The tags without repetitions, in the order in which they were given; equal scalars are a repetition, as they are
+    /// for the database.
     static func distinct(_ tags: [String]) -> [String] {
-        var seen: Set<String> = []
-        return tags.filter { seen.insert($0).inserted }
+        var seen: Set<JSON> = []
+        return tags.filter { seen.insert(.string($0)).inserted }
     }
 }
 

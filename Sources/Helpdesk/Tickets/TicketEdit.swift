@@ -27,19 +27,20 @@ struct TicketEdit: Sendable {
         let newTags = tags.map(Ticket.distinct) ?? oldTags
 
         var changes: [AuditChange] = []
-        if newSubject != oldSubject { changes.append(.init("subject", from: .text(oldSubject), to: .text(newSubject))) }
+        if JSON.text(newSubject) != .text(oldSubject) {
+            changes.append(.init("subject", from: .text(oldSubject), to: .text(newSubject)))
+        }
         if newStatus != oldStatus { changes.append(.init("status", from: .string(oldStatus), to: .string(newStatus))) }
         if newPriority != oldPriority {
             let (from, to) = (Ticket.priorities[oldPriority], Ticket.priorities[newPriority])
             changes.append(.init("priority", from: .string(from), to: .string(to)))
         }
-        if newTags != oldTags {
-            changes.append(.init("tags", from: .array(oldTags.map(JSON.string)), to: .array(newTags.map(JSON.string))))
-        }
+        let (from, to) = (JSON.array(oldTags.map(JSON.string)), JSON.array(newTags.map(JSON.string)))
+        if from != to { changes.append(.init("tags", from: from, to: to)) }
         guard !changes.isEmpty else { return }
 
         var statements = [tickets.update(id, subject: newSubject, status: newStatus, priority: newPriority)]
-        if newTags != oldTags { statements += tickets.replaceTags(id, newTags) }
+        if from != to { statements += tickets.replaceTags(id, newTags) }
         let action =
             switch (oldStatus, newStatus) {
             case (let old, let new) where old == new: "ticket.update"

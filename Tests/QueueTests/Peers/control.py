@@ -1,6 +1,6 @@
-"""Pauses or resumes a queue, or asks for a retry of a failed job, with PyPI bullmq's Queue.
+"""Pauses or resumes a queue, asks for a retry of failed jobs, or sets up a scheduler, with PyPI bullmq's Queue.
 
-usage: control.py REDIS_URL QUEUE pause|resume|retry
+usage: control.py REDIS_URL QUEUE pause|resume|retry|schedule
 """
 
 import asyncio
@@ -17,6 +17,8 @@ async def main(url, name, what):
         await queue.resume()
     elif what == "retry":
         await queue.retryJobs({"state": "failed"})
+    elif what == "schedule":
+        await queue.upsertJobScheduler("tick", {"every": 60000}, "tick", {"a": "1"})
     else:
         sys.exit(f"unknown command {what}")
     await queue.close()

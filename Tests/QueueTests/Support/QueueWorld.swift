@@ -42,7 +42,9 @@ struct QueueWorld {
     /// The fields of a job's hash.
     func job(_ id: String) async throws -> [String: String] {
         let answer = try await command("HGETALL", key(id)).array?.compactMap(\.text) ?? []
-        return Dictionary(uniqueKeysWithValues: stride(from: 0, to: answer.count, by: 2).map { (answer[$0], answer[$0 + 1]) })
+        return Dictionary(
+            uniqueKeysWithValues: stride(from: 0, to: answer.count, by: 2).map { (answer[$0], answer[$0 + 1]) }
+        )
     }
 
     func list(_ suffix: String) async throws -> [String] {
@@ -98,7 +100,7 @@ final class Recorder: Sendable {
 
 /// Waits until the condition holds; fails the test when it does not within the limit.
 func eventually(
-    within limit: Duration = .seconds(10),
+    within limit: Duration = .seconds(20),
     _ claim: Comment,
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
@@ -106,7 +108,7 @@ func eventually(
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
         if try await condition() { return }
-        try await Task.sleep(for: .milliseconds(5))
+        try await Task.sleep(for: .milliseconds(10))
     }
     Issue.record(claim, sourceLocation: sourceLocation)
 }

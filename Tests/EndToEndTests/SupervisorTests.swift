@@ -1,0 +1,56 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `runner up`, its private servers and its host.
+@Suite struct SupervisorTests {
+    @Test func aKilledSupervisorLeavesNoProcessBehindAndTheNextOneGoesOnWithItsData() async throws {
+        let up = try await RunningUp()
+        let acme = try await Organisation.signUp(up.api)
+        let children = ProcessIdentity.descendants(of: up.pid)
+
+        up.kill()
+        let remaining = try await children.remaining(within: .seconds(20))
+        try await up.start()
+        let me = try await acme.api.get("/auth/me")
+        let others = ProcessIdentity.descendants(of: up.pid)
+        up.stop()
+
+        for name in ["postgres", "redis-server", "serve"] {
+            #expect(children.contains { $0.command.contains(name) }, "\(name) is no child of runner up")
+        }
+        #expect(remaining == [])
+        #expect(me.status == 200)
+        #expect(try await others.remaining(within: .seconds(5)) == [])
+    }
+
+    @Test func aSecondUpNamesTheHolderAndACrashedHostIsStartedAgain() async throws {
+        let up = try await RunningUp()
+        let acme = try await Organisation.signUp(up.api)
+        let host = try #require(ProcessIdentity.descendants(of: up.pid).first { $0.command.contains(" serve ") })
+
+        let second = try await Command.run(up.arguments, in: up.folder)
+        kill(host.pid, SIGKILL)
+        _ = try await eventually { host.isAlive ? nil : true }
+        try await up.becomeReady()
+        let me = try await acme.api.get("/auth/me")
+        let log = up.log
+        up.stop()
+
+        #expect(second.status == 1)
+        #expect(second.errors.contains("already running"))
+        #expect(second.errors.contains(String(up.pid)))
+        #expect(second.errors.contains(String(up.port)))
+        #expect(me.status == 200)
+        #expect(log.contains("crashed"))
+    }
+}
+
+extension [ProcessIdentity] {
+    /// Those that still run after that time.
+    fileprivate func remaining(within limit: Duration) async throws -> [ProcessIdentity] {
+        let end = ContinuousClock.now + limit
+        while contains(where: \.isAlive), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(50)) }
+        return filter(\.isAlive)
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+
+/// A child process whose state tests on any thread may touch.
+final class LockedProcess: @unchecked Sendable {
+    // The lock guards both members.
+    private let lock = NSLock()
+    private var process: Process?
+    private var logPath = ""
+
+    deinit { removeLog() }
+
+    /// - Parameters:
+    ///   - folder: the working directory.
+    ///   - end: the signal that it gets when the test run ends, however that ends.
+    ///   - user: whom it runs as where the tests run as root.
+    func start(
+        executable: String,
+        arguments: [String],
+        environment: [String: String],
+        folder: String? = nil,
+        end: String = "KILL",
+        user: String? = nil
+    ) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+        var options = ["--pdeathsig", end]
+        if let user, geteuid() == 0 { options += ["--reuid=\(user)", "--regid=\(user)", "--clear-groups"] }
+        process.arguments = options + [executable] + arguments
+        process.environment = environment
+        if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        removeLog()
+        let path = NSTemporaryDirectory() + "delightchat-\(UUID().uuidString).log"
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
+        process.standardError = FileHandle(forWritingAtPath: path)
+        // On a thread that never ends: the death signal follows the thread that started the child.
+        try Spawner.shared.run { try process.run() }
+        lock.withLock {
+            self.process = process
+            logPath = path
+        }
+    }
+
+    var isRunning: Bool { lock.withLock { process?.isRunning ?? false } }
+
+    var pid: pid_t { lock.withLock { process?.processIdentifier ?? 0 } }
+
+    var log: String {
+        let path = lock.withLock { logPath }
+        return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""  // gone with the folder: nothing to show
+    }
+
+    private func removeLog() {
+        let path = lock.withLock { logPath }
+        if !path.isEmpty { try? FileManager.default.removeItem(atPath: path) }  // a file that stays is in nobody's way
+    }
+
+    func kill() {
+        guard let process = lock.withLock({ process }), process.isRunning else { return }
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    func stop(_ signal: Int32 = SIGTERM) {
+        guard let process = lock.withLock({ process }), process.isRunning else { return }
+        Foundation.kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+    }
+}
+
+/// One thread that starts every child and lives as long as the process.
+private final class Spawner: @unchecked Sendable {
+    // The condition guards the list of work.
+    static let shared = Spawner()
+    private let condition = NSCondition()
+    private var work: [() -> Void] = []
+
+    private init() {
+        Thread.detachNewThread { [self] in
+            while true {
+                condition.lock()
+                while work.isEmpty { condition.wait() }
+                let next = work.removeFirst()
+                condition.unlock()
+                next()
+            }
+        }
+    }
+
+    func run(_ body: @escaping () throws -> Void) throws {
+        let done = DispatchSemaphore(value: 0)
+        nonisolated(unsafe) var failure: (any Error)?
+        condition.lock()
+        work.append {
+            do { try body() } catch { failure = error }
+            done.signal()
+        }
+        condition.signal()
+        condition.unlock()
+        done.wait()
+        if let failure { throw failure }
+    }
+}
