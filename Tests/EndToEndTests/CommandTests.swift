@@ -24,7 +24,9 @@ import Testing
                 "functions.yaml:34:16:", "functions.yaml:38:12:",
             ]
         )
-        for word in ["number", "many", "parsecs", "concurrency", "20..2", "Sign_Up", "FETCH", "acess", "61", "DATABASE_ULR"] {
+        for word in [
+            "number", "many", "parsecs", "concurrency", "20..2", "Sign_Up", "FETCH", "acess", "61", "DATABASE_ULR",
+        ] {
             #expect(check.errors.contains(word))
         }
     }

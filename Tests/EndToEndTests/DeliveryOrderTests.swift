@@ -12,7 +12,10 @@ import Testing
         let ticket = try #require(try await eventually { try await acme.tickets().first }["id"] as? String)
 
         for number in 0..<50 {
-            let answer = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/messages", ["text": "answer \(number)"])
+            let answer = try await acme.api.post(
+                "/orgs/\(acme.id)/tickets/\(ticket)/messages",
+                ["text": "answer \(number)"]
+            )
             #expect(answer.status == 201)
         }
         let messages = try await eventually(within: .seconds(150)) { () -> [[String: Any]]? in

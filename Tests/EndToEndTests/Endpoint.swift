@@ -22,7 +22,8 @@ struct Endpoint: Sendable, CustomStringConvertible {
         let text = try String(contentsOfFile: Checkout.root + "/functions.yaml", encoding: .utf8)
         let types = Dictionary(uniqueKeysWithValues: Registry.functions.map { ($0.name, $0) })
         return try Manifest.parse(text).functions.compactMap { function in
-            guard case .http(let trigger) = function.trigger, case .http(let hosted)? = types[function.name]?.hosted else {
+            guard case .http(let trigger) = function.trigger, case .http(let hosted)? = types[function.name]?.hosted
+            else {
                 return nil
             }
             return Endpoint(
@@ -131,7 +132,9 @@ struct ExampleMaker {
         case .list(.uuid, _):
             return ids(Endpoint.table(named: field.name)).map { .array([.string($0)]) }
         case .list(.object(let fields), _):
-            return .array([.object(fields.compactMap { member in value(of: member).map { JSON.Member(member.name, $0) } })])
+            return .array([
+                .object(fields.compactMap { member in value(of: member).map { JSON.Member(member.name, $0) } })
+            ])
         default:
             return field.example == .null ? nil : field.example
         }

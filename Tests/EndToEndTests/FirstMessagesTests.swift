@@ -14,7 +14,12 @@ import Testing
         let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
             for number in 0..<60 {
                 group.addTask {
-                    try await host.api.webhook(channel, from: "+12345678901", "text \(number % 30)", id: "m\(number % 30)").status
+                    try await host.api.webhook(
+                        channel,
+                        from: "+12345678901",
+                        "text \(number % 30)",
+                        id: "m\(number % 30)"
+                    ).status
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }

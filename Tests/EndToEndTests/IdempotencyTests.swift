@@ -143,7 +143,8 @@ import Testing
         for key in keys { #expect(try await world.insist(key, key: key).body == answers[key]?.body, "\(key)") }
         #expect(counts == [])
         #expect(
-            try await world.host.database.integer("SELECT count(*) AS value FROM messages WHERE direction = 'outbound'") == keys.count
+            try await world.host.database.integer("SELECT count(*) AS value FROM messages WHERE direction = 'outbound'")
+                == keys.count
         )
         world.host.stop()
     }

@@ -90,7 +90,10 @@ struct Tenant: Sendable {
         var ids: [String: String] = [:]
         for table in tables {
             let rows = try await database.query(
-                SQL(stringLiteral: "SELECT id::text AS id FROM \(table) WHERE org_id = '\(organisation)' ORDER BY id LIMIT 1")
+                SQL(
+                    stringLiteral:
+                        "SELECT id::text AS id FROM \(table) WHERE org_id = '\(organisation)' ORDER BY id LIMIT 1"
+                )
             )
             ids[table] = try rows.first?.get("id")
         }
@@ -123,7 +126,9 @@ private struct Intruder {
     func nameTheirRowsInThePath() async throws {
         for (parameter, table) in endpoint.ids {
             guard let id = theirs.id(in: table) else {
-                Issue.record("\(endpoint): no endpoint's example makes a row of \(table), so there is none of theirs to name")
+                Issue.record(
+                    "\(endpoint): no endpoint's example makes a row of \(table), so there is none of theirs to name"
+                )
                 continue
             }
             var values = ours.parameters(for: endpoint)
@@ -150,7 +155,10 @@ private struct Intruder {
                 var isNamed = false
                 for body in endpoint.bodies(ids: { ours.id(in: $0) }, fixed: JSON.Member(field.name, value)) {
                     let refused = try await ask(values, body)
-                    #expect(refused.status == 422, "\(endpoint) with \(body?.text ?? ""): \(refused.status) \(refused.text)")
+                    #expect(
+                        refused.status == 422,
+                        "\(endpoint) with \(body?.text ?? ""): \(refused.status) \(refused.text)"
+                    )
                     isNamed = isNamed || refused.pointers.contains { $0.hasPrefix("/" + field.name) }
                 }
                 #expect(isNamed, "\(endpoint) doesn't name \(field.name)")
@@ -230,7 +238,9 @@ private struct RowChecksums {
         }
         let rows = try await database.query(SQL(stringLiteral: parts.joined(separator: " UNION ALL ")))
         return Dictionary(
-            uniqueKeysWithValues: try rows.map { (try $0.get("name", as: String.self), try $0.get("rows", as: String.self)) }
+            uniqueKeysWithValues: try rows.map {
+                (try $0.get("name", as: String.self), try $0.get("rows", as: String.self))
+            }
         )
     }
 

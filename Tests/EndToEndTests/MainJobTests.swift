@@ -11,7 +11,10 @@ import Testing
 
         let received = try await host.api.post(
             "/webhook/\(channel)",
-            ["senderPhone": "+1 (234) 567-890", "senderName": "John Doe", "message": "Hello, I need help", "messageId": "m1"]
+            [
+                "senderPhone": "+1 (234) 567-890", "senderName": "John Doe", "message": "Hello, I need help",
+                "messageId": "m1",
+            ]
         )
         let ticket = try await eventually { try await acme.tickets().first }
         let id = try #require(ticket["id"] as? String)

@@ -62,7 +62,9 @@ import Testing
         #expect(refused.filter { $0.answer.status != 503 }.map { "\($0.label): \($0.answer.text)" } == [])
         #expect(refused.allSatisfy { $0.answer.headers["retry-after"] != nil })
         #expect(accepted.count > 20)
-        let posted = Set(accepted.filter { $0.answer.data.isEmpty && $0.answer.object["nextCursor"] == nil }.map(\.label))
+        let posted = Set(
+            accepted.filter { $0.answer.data.isEmpty && $0.answer.object["nextCursor"] == nil }.map(\.label)
+        )
         #expect(posted.subtracting(texts) == [])
         #expect(texts.count == Set(texts).count)
         #expect(unsent == 0)

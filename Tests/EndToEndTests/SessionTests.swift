@@ -4,6 +4,11 @@ import Testing
 
 /// Sessions that ended.
 @Suite struct SessionTests {
+    private struct Session {
+        let access: String
+        let refresh: String
+    }
+
     @Test func aRevokedSessionIs401AtOnceOnEveryEndpoint() async throws {
         let host = try await RunningHost()
         let acme = try await Organisation.signUp(host.api)
@@ -12,13 +17,20 @@ import Testing
         let endpoints = try Endpoint.all().filter { !$0.isPublic }
         let ids = ["orgId": acme.id, "channelId": channel]
 
-        let left = try await host.api.with(token: session.access).post("/auth/logout", ["refreshToken": session.refresh])
+        let left = try await host.api.with(token: session.access).post(
+            "/auth/logout",
+            ["refreshToken": session.refresh]
+        )
         var answers: [String: APIClient.Answer] = [:]
         for endpoint in endpoints {
             let rest = Dictionary(uniqueKeysWithValues: endpoint.ids.map { ($0.parameter, UUID().uuidString) })
             let path = try #require(endpoint.path(rest.merging(ids) { $1 }))
             for body in endpoint.bodies(ids: { _ in UUID().uuidString }).suffix(1) {
-                answers[endpoint.name] = try await host.api.with(token: session.access).call(endpoint.method, path, body)
+                answers[endpoint.name] = try await host.api.with(token: session.access).call(
+                    endpoint.method,
+                    path,
+                    body
+                )
             }
         }
         let refreshed = try await host.api.post("/auth/refresh", ["refreshToken": session.refresh])
@@ -44,7 +56,10 @@ import Testing
         let access = try #require(rotated.string("accessToken"))
         let good = try await host.api.with(token: access).get("/auth/me")
         let reused = try await host.api.post("/auth/refresh", ["refreshToken": session.refresh])
-        let successor = try await host.api.post("/auth/refresh", ["refreshToken": try #require(rotated.string("refreshToken"))])
+        let successor = try await host.api.post(
+            "/auth/refresh",
+            ["refreshToken": try #require(rotated.string("refreshToken"))]
+        )
         let after = try await host.api.with(token: access).get("/auth/me")
 
         #expect(rotated.status == 200)
@@ -56,7 +71,7 @@ import Testing
         host.stop()
     }
 
-    private func logIn(_ organisation: Organisation, _ host: RunningHost) async throws -> (access: String, refresh: String) {
+    private func logIn(_ organisation: Organisation, _ host: RunningHost) async throws -> Session {
         let answer = try await host.api.post(
             "/auth/login",
             ["email": organisation.email, "password": "correct horse battery"]
@@ -64,6 +79,6 @@ import Testing
         guard let access = answer.string("accessToken"), let refresh = answer.string("refreshToken") else {
             throw UnexpectedAnswer(answer)
         }
-        return (access, refresh)
+        return Session(access: access, refresh: refresh)
     }
 }

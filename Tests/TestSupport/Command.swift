@@ -17,7 +17,9 @@ package struct Command: Sendable {
         process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""]
         process.currentDirectoryURL = URL(fileURLWithPath: folder)
         process.standardInput = FileHandle.nullDevice
-        for name in ["output", "errors"] { _ = FileManager.default.createFile(atPath: "\(path)/\(name)", contents: nil) }
+        for name in ["output", "errors"] {
+            _ = FileManager.default.createFile(atPath: "\(path)/\(name)", contents: nil)
+        }
         process.standardOutput = FileHandle(forWritingAtPath: path + "/output")
         process.standardError = FileHandle(forWritingAtPath: path + "/errors")
         try process.run()

@@ -9,10 +9,8 @@ final class LockedProcess: @unchecked Sendable {
 
     deinit { removeLog() }
 
-    /// - Parameters:
-    ///   - folder: the working directory.
-    ///   - end: the signal that it gets when the test run ends, however that ends.
-    ///   - user: whom it runs as where the tests run as root.
+    /// Starts it in `folder`. However the test run ends, it then gets the signal `end`. Where the tests run as root, it runs
+    /// as `user`.
     func start(
         executable: String,
         arguments: [String],
@@ -29,11 +27,12 @@ final class LockedProcess: @unchecked Sendable {
         process.environment = environment
         if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
         removeLog()
         let path = NSTemporaryDirectory() + "delightchat-\(UUID().uuidString).log"
         _ = FileManager.default.createFile(atPath: path, contents: nil)
-        process.standardError = FileHandle(forWritingAtPath: path)
+        let file = FileHandle(forWritingAtPath: path)
+        process.standardOutput = file
+        process.standardError = file
         // On a thread that never ends: the death signal follows the thread that started the child.
         try Spawner.shared.run { try process.run() }
         lock.withLock {

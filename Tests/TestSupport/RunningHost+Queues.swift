@@ -14,7 +14,8 @@ extension RunningHost {
         guard answer.status == 200 else { throw UnexpectedAnswer(answer) }
         var sum = 0
         for line in answer.text.split(separator: "\n") where line.hasPrefix("delightchat_queue_jobs{") {
-            guard !line.contains("state=\"failed\""), let value = line.split(separator: " ").last.flatMap({ Double($0) })
+            guard !line.contains("state=\"failed\""),
+                let value = line.split(separator: " ").last.flatMap({ Double($0) })
             else { continue }
             sum += Int(value)
         }

@@ -1,7 +1,7 @@
 import Foundation
 
 #if canImport(FoundationNetworking)
-import FoundationNetworking
+    import FoundationNetworking
 #endif
 
 /// The real executable, hosting all functions on a database of its own, as `runner up` would start it.
@@ -14,9 +14,8 @@ package final class RunningHost: Sendable {
 
     /// Starts a host and waits until it is ready.
     ///
-    /// - Parameters:
-    ///   - redisURL: by default the run's Redis with a database number that no other host of this process has.
-    ///   - settings: environment variables on top.
+    /// `redisURL` is by default the run's Redis with a database number that no other host of this process has; `settings`
+    /// are environment variables on top.
     package init(
         database: TestDatabase? = nil,
         redisURL: String? = nil,
@@ -114,106 +113,3 @@ final class LockedCounter: @unchecked Sendable {
         }
     }
 }
-<<<<<<< HEAD
-
-/// A child process whose state tests on any thread may touch.
-final class LockedProcess: @unchecked Sendable {
-    // The lock guards both members.
-    private let lock = NSLock()
-    private var process: Process?
-    private var logPath = ""
-
-    func start(executable: String, arguments: [String], environment: [String: String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
-        // However the test run ends, its hosts end with it.
-        process.arguments = ["--pdeathsig", "KILL", executable] + arguments
-        process.environment = environment
-        process.standardInput = FileHandle.nullDevice
-        let path = NSTemporaryDirectory() + "delightchat-host-\(UUID().uuidString).log"
-        _ = FileManager.default.createFile(atPath: path, contents: nil)
-        let file = FileHandle(forWritingAtPath: path)
-        process.standardOutput = file
-        process.standardError = file
-        // On a thread that never ends: the death signal follows the thread that started the child.
-        try Spawner.shared.run { try process.run() }
-        lock.withLock {
-            self.process = process
-            logPath = path
-        }
-    }
-
-    var isRunning: Bool { lock.withLock { process?.isRunning ?? false } }
-
-    var log: String {
-        let path = lock.withLock { logPath }
-        return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""  // gone with the folder: nothing to show
-    }
-
-    func kill() {
-        guard let process = lock.withLock({ process }), process.isRunning else { return }
-        Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-    }
-
-    func stop() {
-        guard let process = lock.withLock({ process }), process.isRunning else { return }
-        process.terminate()
-        process.waitUntilExit()
-    }
-}
-
-/// One thread that starts every child and lives as long as the process.
-private final class Spawner: @unchecked Sendable {
-    // The condition guards the list of work.
-    static let shared = Spawner()
-    private let condition = NSCondition()
-    private var work: [() -> Void] = []
-
-    private init() {
-        Thread.detachNewThread { [self] in
-            while true {
-                condition.lock()
-                while work.isEmpty { condition.wait() }
-                let next = work.removeFirst()
-                condition.unlock()
-                next()
-            }
-        }
-    }
-
-    func run(_ body: @escaping () throws -> Void) throws {
-        let done = DispatchSemaphore(value: 0)
-        nonisolated(unsafe) var failure: (any Error)?
-        condition.lock()
-        work.append {
-            do { try body() } catch { failure = error }
-            done.signal()
-        }
-        condition.signal()
-        condition.unlock()
-        done.wait()
-        if let failure { throw failure }
-    }
-}
-
-package enum FreePort {
-    /// A loopback port that nobody listens on at this moment.
-    package static func find() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                bind(descriptor, generic, size) == 0 && getsockname(descriptor, generic, &size) == 0
-            }
-        }
-        guard isBound else { throw POSIXError(.EADDRINUSE) }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-}
-=======
->>>>>>> schema

@@ -11,11 +11,16 @@ package final class RunningPostgres: Sendable {
         // Not below TMPDIR: the postgres user has to reach it, and a socket's path holds at most 107 bytes.
         folder = "/tmp/delightchat-postgres-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        if geteuid() == 0, let entry = getpwnam("postgres") { chown(folder, entry.pointee.pw_uid, entry.pointee.pw_gid) }
+        if geteuid() == 0, let entry = getpwnam("postgres") {
+            chown(folder, entry.pointee.pw_uid, entry.pointee.pw_gid)
+        }
         let initialiser = LockedProcess()
         try run(
             initialiser,
-            ["initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+            [
+                "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+                "--no-sync",
+            ]
         )
         _ = try await eventually(within: .seconds(60)) { initialiser.isRunning ? nil : true }
         try await start()
@@ -59,7 +64,8 @@ package final class RunningPostgres: Sendable {
     /// Debian keeps every version's executables in a folder of its own, off PATH.
     private static var path: String {
         let versions = "/usr/lib/postgresql"
-        let found = (try? FileManager.default.contentsOfDirectory(atPath: versions)) ?? []  // elsewhere they are on PATH
+        // Elsewhere they are on PATH.
+        let found = (try? FileManager.default.contentsOfDirectory(atPath: versions)) ?? []
         let newest = found.max { $0.compare($1, options: .numeric) == .orderedAscending }
         let own = newest.map { "\(versions)/\($0)/bin:" } ?? ""
         return own + (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin")

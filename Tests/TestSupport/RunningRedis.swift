@@ -28,7 +28,8 @@ package final class RunningRedis: Sendable {
         try process.start(
             executable: "/usr/bin/env",
             arguments: [
-                "redis-server", "--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes",
+                "redis-server", "--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
+                "--appendonly", "yes",
                 "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--daemonize", "no",
             ],
             environment: ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""]

@@ -11,14 +11,15 @@ package struct TestDatabase: Sendable {
     /// That of the application's role, which row-level security binds.
     package let applicationURL: String
 
-    /// Makes a new database; the cluster is thrown away after the run, and the database with it.
-    ///
-    /// - Parameter server: the owner's URL of another cluster than the run's.
+    /// Makes a new database, on the run's cluster unless `server` is the owner's URL of another; the cluster is thrown away
+    /// after the run, and the database with it.
     package static func make(on server: String? = nil) async throws -> TestDatabase {
         let server = try server ?? TestServers.postgres
         let template = try await Template.shared.name(on: server)
         let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
-        try await administer(server) { _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)")) }
+        try await administer(server) {
+            _ = try await $0.query(SQL(stringLiteral: "CREATE DATABASE \(name) TEMPLATE \(template)"))
+        }
         return try TestDatabase(name: name, server: server)
     }
 

@@ -11,7 +11,9 @@ package enum TestServers {
     package static var python: String { get throws { try needed("TEST_PYTHON") } }
 
     private static func needed(_ name: String) throws -> String {
-        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { throw MissingServer(name: name) }
+        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {
+            throw MissingServer(name: name)
+        }
         return value
     }
 
