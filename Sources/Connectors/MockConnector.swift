@@ -3,18 +3,19 @@ import Foundation
 /// A channel without a provider behind it, for demonstrations and tests.
 ///
 /// Receives one message per webhook in the plain form `{senderPhone, senderHandle, senderName, message, messageId,
-/// metadata}`; unknown members are ignored, nothing is signed. What a send comes to is the channel's setting `outcome`:
+/// metadata}`; `message` (which may be empty), `messageId` and one of the senders must be there, unknown members are ignored,
+/// nothing is signed. What a send comes to is the channel's setting `outcome`:
 /// `"ok"`, `"recipient"`, `"channel"` or `{"retry": n}`, which asks `n` times to try each message again.
 struct MockConnector: Connector {
     /// Its id for a message follows from ours, so sending one again changes nothing.
     let unansweredSend = UnansweredSend.resend
 
-    /// There is no handshake: nobody subscribes a mock.
+    /// Whoever asks is answered: nobody subscribes a mock, so there is nothing to prove.
     func handshake(
         _ query: [(name: String, value: String)],
         for account: ChannelAccount
     ) throws(WebhookFault) -> String? {
-        nil
+        ""
     }
 
     func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent] {
@@ -25,16 +26,16 @@ struct MockConnector: Connector {
             throw .badFormat(Self.explanation(of: error))
         }
         let sender = try sender(of: form)
-        let externalId = form.messageId?.withoutNull
-        if let externalId, externalId.utf8.count > 1024 { throw .badFormat("has a messageId of more than 1024 bytes") }
+        guard let externalId = form.messageId?.withoutNull, !externalId.isEmpty else { throw .badFormat("has no messageId") }
+        guard externalId.utf8.count <= 1024 else { throw .badFormat("has a messageId of more than 1024 bytes") }
+        guard let text = form.message?.withoutNull else { throw .badFormat("has no message") }
         if let metadata = form.metadata, metadata != .null {
             guard case .object = metadata else { throw .badFormat("has metadata that is no object") }
         }
-        let text = form.message?.withoutNull ?? ""
         return [
             .message(
                 InboundMessage(
-                    externalId: externalId?.isEmpty == false ? externalId : nil,
+                    externalId: externalId,
                     sender: sender,
                     text: text,
                     // The agent must see that something came.

@@ -142,7 +142,10 @@ package struct FieldCheck: Sendable {
         case .url:
             guard let url = URL(string: text), let scheme = url.scheme?.lowercased(),
                 ["http", "https"].contains(scheme),
-                url.host?.isEmpty == false, text.utf8.count <= 2048
+                url.host?.isEmpty == false, text.utf8.count <= 2048,
+                !text.unicodeScalars.contains(where: {
+                    $0.properties.isWhitespace || $0.properties.generalCategory == .control
+                })
             else {
                 report(pointer, "must be an http or https address")
                 return nil

@@ -27,6 +27,11 @@ package enum JSON: Sendable, Hashable {
         return members.last { $0.name == name }?.value
     }
 
+    /// The value of an object's member, if it is there and not `null`.
+    package func given(_ name: String) -> JSON? {
+        self[name].flatMap { $0 == .null ? nil : $0 }
+    }
+
     package var string: String? {
         if case .string(let value) = self { value } else { nil }
     }

@@ -9,8 +9,15 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     ///   - path: ids and words of the route, but `orgId`, which the host compares with the token.
     ///   - query: parameters; unknown ones are ignored. A list is one parameter with commas.
     ///   - body: what body the function reads.
-    package init(path: [Field] = [], query: [Field] = [], body: InputDeclaration.Body = .none) {
-        declaration = InputDeclaration(path: path, query: query, body: body)
+    ///   - also: what the fields alone can't tell of a body, reported together with their faults. It gets the object as it
+    ///     came, whose members may be of any type.
+    package init(
+        path: [Field] = [],
+        query: [Field] = [],
+        body: InputDeclaration.Body = .none,
+        also: (@Sendable (_ body: JSON, _ check: inout FieldCheck) -> Void)? = nil
+    ) {
+        declaration = InputDeclaration(path: path, query: query, body: body, also: also)
     }
 
     /// The input of one call, or every fault at once.
@@ -72,6 +79,7 @@ package struct InputDeclaration: Sendable {
     package let path: [Field]
     package let query: [Field]
     package let body: Body
+    let also: (@Sendable (JSON, inout FieldCheck) -> Void)?
 
     package var allFields: [Field] {
         if case .json(let fields, _) = body { path + query + fields } else { path + query }
@@ -110,6 +118,7 @@ package struct InputDeclaration: Sendable {
         var bodyCheck = FieldCheck.body
         if case .json(let fields, _) = self.body {
             members += bodyCheck.object(body ?? .object([]), fields)
+            also?(body ?? .object([]), &bodyCheck)
         }
         var queryCheck = FieldCheck { .query($0) }
         for field in self.query {

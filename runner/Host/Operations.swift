@@ -17,7 +17,12 @@ struct Operations: Sendable {
     let isDraining: @Sendable () -> Bool
 
     /// The answer, or `nil` where the path is none of these.
-    func answer(_ request: Hummingbird.Request, path: String, address: String?) async throws -> Answer? {
+    func answer(
+        _ request: Hummingbird.Request,
+        path: String,
+        address: String?,
+        requestId: String
+    ) async throws -> Answer? {
         switch path {
         case "/health", "/ready", "/metrics": break
         default: return nil
@@ -29,7 +34,7 @@ struct Operations: Sendable {
             var answer = Problem.answer(
                 Failure(status: 405, detail: "\(request.method.rawValue) is not allowed here."),
                 path: path,
-                requestId: RequestReader.requestId(request.headers[.xRequestId])
+                requestId: requestId
             )
             answer.headers.append(("Allow", "GET, HEAD, OPTIONS"))
             return answer

@@ -95,7 +95,7 @@ struct Responder: HTTPResponder {
         requestId: String,
         function: inout String
     ) async throws -> Answer {
-        if let answer = try await operations.answer(request, path: path, address: address) {
+        if let answer = try await operations.answer(request, path: path, address: address, requestId: requestId) {
             function = "operations"
             return answer
         }
@@ -162,7 +162,7 @@ struct Responder: HTTPResponder {
         }
     }
 
-    /// Runs the function, once per Idempotency-Key.
+    /// Runs the function, once per Idempotency-Key; what is about sessions takes none.
     private func run(
         _ route: Route,
         _ context: HTTPContext,

@@ -75,6 +75,12 @@ enum ChannelCredentials {
         )
     }
 
+    /// A change without the secrets that came back as they were shown: who edits the rest of a channel sends them along.
+    static func unmasked(_ change: JSON, over old: JSON, kind: Channel.Kind) -> JSON {
+        let shown = masked(old, kind: kind)
+        return .object((change.members ?? []).filter { $0.value != shown[$0.name] })
+    }
+
     /// What differs, for the audit: ids by value, of secrets only that they changed.
     static func changes(from old: JSON, to new: JSON, kind: Channel.Kind) -> [AuditChange] {
         let secrets = Set(parts(of: kind).filter(\.isSecret).map { "credentials.\($0.name)" })

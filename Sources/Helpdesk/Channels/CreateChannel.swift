@@ -21,23 +21,33 @@ struct CreateChannel: HTTPFunction {
             .required("name", .text(1...200, .name), example: "Web chat"),
             .optional("credentials", .json, doc: "an object by type; sealed, never shown again", example: [:]),
             .optional("settings", .json, doc: "an object by type", example: ["outcome": "ok"]),
-        ])
+        ]),
+        also: { body, check in
+            guard let kind = body["type"]?.string.flatMap(Channel.Kind.init) else { return }
+            _ = parts(of: kind, body["credentials"], body["settings"], &check)
+        }
     )
 
     static let output: OutputDeclaration = .object(Channel.record, status: 201)
 
+    /// What a kind of channel takes of the two, with every fault reported.
+    private static func parts(
+        of kind: Channel.Kind,
+        _ credentials: JSON?,
+        _ settings: JSON?,
+        _ check: inout FieldCheck
+    ) -> (credentials: JSON, settings: JSON) {
+        func given(_ value: JSON?) -> JSON { value.flatMap { $0 == .null ? nil : $0 } ?? [:] }
+        let credentials = check.object(given(credentials), ChannelCredentials.fields(of: kind), at: "/credentials")
+        let settings = JSON.object(check.object(given(settings), ChannelSettings.fields(of: kind), at: "/settings"))
+        ChannelSettings.check(settings, kind: kind, into: &check)
+        return (.object(credentials), settings)
+    }
+
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         guard let kind = Channel.Kind(rawValue: input.type) else { throw Failure.invalid("/type", "is unknown") }
         var check = FieldCheck.body
-        let credentials = JSON.object(
-            check.object(input.credentials ?? [:], ChannelCredentials.fields(of: kind), at: "/credentials")
-        )
-        let settings = JSON.object(
-            check.object(input.settings ?? [:], ChannelSettings.fields(of: kind), at: "/settings")
-        )
-        ChannelSettings.check(settings, kind: kind, into: &check)
-        guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
-
+        let (credentials, settings) = Self.parts(of: kind, input.credentials, input.settings, &check)
         let store = try ChannelStore(context)
         let id = Channel.ID()
         let sealed = ChannelCredentials.seal(credentials, for: id, with: context.services.sealed)

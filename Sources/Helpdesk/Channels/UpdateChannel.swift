@@ -4,7 +4,8 @@ import Postgres
 /// Renames, enables or disables a channel, or changes its credentials and settings, both merged key by key.
 ///
 /// `update-channel` in functions.yaml: `PUT /orgs/:orgId/channels/:channelId`, admins only. `active` also takes a channel out
-/// of `error`. What was queued on a channel that gets disabled fails with `channel_gone`. What changes nothing writes
+/// of `error`, and what stayed queued meanwhile is sent. What was queued on a channel that gets disabled fails with
+/// `channel_gone`. What changes nothing writes
 /// nothing.
 ///
 /// - Throws: ``Failure/invalid(_:)`` for another type and for what the type doesn't know; ``Failure/notFound(_:)`` when it is
@@ -60,9 +61,24 @@ struct UpdateChannel: HTTPFunction {
                 statements.append(transaction.failingQueued(on: old.id))
             }
             let written = try await transaction.run(statements)
+            if change.status == "active", old.status == "error" { try await Self.resume(old.id, in: transaction) }
             transaction.announceChange(of: old.id)
             return try store.answer(written[0])
         }
+    }
+
+    /// Has what waited for the channel sent; more tickets than these are the sweep's.
+    private static func resume(_ channel: Channel.ID, in transaction: Transaction) async throws {
+        let waiting = try await transaction.query(
+            """
+            SELECT DISTINCT m.ticket_id
+              FROM messages AS m
+             WHERE m.org_id = \(transaction.organisation) AND m.channel_id = \(channel) AND m.status = 'queued'
+               AND m.ticket_id IS NOT NULL
+             LIMIT 1000
+            """
+        )
+        for row in waiting { transaction.enqueueDelivery(of: try row.get("ticket_id")) }
     }
 
     /// What a channel is afterwards.
@@ -88,7 +104,9 @@ struct UpdateChannel: HTTPFunction {
             guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
             name = input.name.given ?? old.name
             status = input.status.given ?? old.status
-            credentials = old.credentials.merging(.object(given))
+            credentials = old.credentials.merging(
+                ChannelCredentials.unmasked(.object(given), over: old.credentials, kind: old.kind)
+            )
             settings = old.settings.merging(.object(set))
         }
 

@@ -32,7 +32,17 @@ struct SendMessage: HTTPFunction {
             .optional("macroId", .uuid, doc: "its content with its variables filled, and its actions"),
             .optional("note", .boolean, doc: "for members only", example: false),
             .optional("replyTo", .uuid, doc: "the message of this ticket that is quoted"),
-        ])
+        ]),
+        also: { body, check in
+            // An attachments of another type is a fault already.
+            let hasAttachments = body.given("attachments").map { $0.array?.isEmpty != true } ?? false
+            if !hasAttachments, !["text", "template", "macroId"].contains(where: { body.given($0) != nil }) {
+                check.report("/text", "is required without a template, an attachment or a macro")
+            }
+            if body["note"] == true, body.given("template") != nil {
+                check.report("/template", "can't be part of a note")
+            }
+        }
     )
 
     static let output: OutputDeclaration = .object(Message.record, status: 201)
@@ -72,9 +82,6 @@ struct SendMessage: HTTPFunction {
         }
         content.isNote = input.note ?? false
         content.replyTo = input.replyTo
-        guard !content.isNote || content.template == nil else {
-            throw Failure.invalid("/template", "can't be part of a note")
-        }
         return content
     }
 

@@ -37,17 +37,17 @@ enum OrganisationSettings {
         ),
     ]
 
-    /// - Throws: ``Failure/invalid(_:)-([Failure.Fault])`` with what the fields alone can't tell: times of day that are none.
-    static func check(_ change: JSON) throws {
-        guard let hours = change["quietHours"], hours != .null else { return }
-        var check = FieldCheck.body
-        for name in ["from", "to"] where !isTimeOfDay(hours[name]?.string ?? "") {
+    /// Reports what the fields alone can't tell: times of day that are none.
+    static func check(_ change: JSON?, into check: inout FieldCheck) {
+        guard let hours = change?["quietHours"] else { return }
+        let times = ["from", "to"].map { (name: $0, text: hours[$0]?.string) }
+        // Of another length, the field's own fault says enough.
+        for case (let name, let text?) in times where text.unicodeScalars.count == 5 && !isTimeOfDay(text) {
             check.report("/settings/quietHours/\(name)", "must be a time of day such as 21:00")
         }
-        if check.faults.isEmpty, hours["from"] == hours["to"] {
+        if let from = times[0].text, isTimeOfDay(from), from == times[1].text {
             check.report("/settings/quietHours/to", "must differ from `from`")
         }
-        guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
     }
 
     private static func isTimeOfDay(_ text: String) -> Bool {

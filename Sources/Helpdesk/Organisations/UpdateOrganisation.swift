@@ -17,14 +17,14 @@ struct UpdateOrganisation: HTTPFunction {
             .patch("name", .text(1...200, .name), example: "Acme Support"),
             .patch("timezone", .timeZone),
             .patch("settings", .object(OrganisationSettings.fields)),
-        ])
+        ]),
+        also: { OrganisationSettings.check($0["settings"], into: &$1) }
     )
 
     static let output: OutputDeclaration = .object(Organisation.record)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         let change = input.settings.given ?? [:]
-        try OrganisationSettings.check(change)
         return try await context.transaction { transaction in
             let organisation = transaction.organisation
             let rows = try await transaction.query(

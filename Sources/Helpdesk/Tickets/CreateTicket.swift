@@ -53,13 +53,13 @@ struct CreateTicket: HTTPFunction {
                 .object([MessageInput.text, MessageInput.template]),
                 doc: "sent to the contact; either a text or a template"
             ),
-        ])
+        ]),
+        also: { check($0, &$1) }
     )
 
     static let output: OutputDeclaration = .object(Ticket.record, status: 201)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        try Self.check(input)
         let content = try input.message?.content(at: "/message")
         let user = User.ID(try context.member().user)
         return try await context.transaction { transaction in
@@ -72,6 +72,7 @@ struct CreateTicket: HTTPFunction {
                 tickets.lockAssignee(input.assigneeId),
                 tickets.reach(input.channelId, with: contact),
             ])
+            // Again, under the lock: they may have been deactivated meanwhile.
             guard input.assigneeId == nil || !taken[2].isEmpty else {
                 throw Failure.invalid("/assigneeId", "is not an active member")
             }
@@ -105,23 +106,23 @@ struct CreateTicket: HTTPFunction {
         }
     }
 
-    /// - Throws: ``Failure/invalid(_:)`` with everything that the fields alone can't tell.
-    private static func check(_ input: Input) throws(Failure) {
-        var faults: [Failure.Fault] = []
-        switch (input.contactId, input.contact) {
-        case (nil, nil): faults.append(.init(.body("/contactId"), "is required without a contact"))
-        case (.some, .some): faults.append(.init(.body("/contact"), "can't come along with a contactId"))
-        case (nil, let person?) where person.phone == nil && person.handle == nil && person.email == nil:
-            faults.append(.init(.body("/contact"), "needs a phone, a handle or an email"))
+    /// Reports what the fields alone can't tell.
+    private static func check(_ body: JSON, _ check: inout FieldCheck) {
+        switch (body.given("contactId"), body.given("contact")) {
+        case (nil, nil): check.report("/contactId", "is required without a contact")
+        case (.some, .some): check.report("/contact", "can't come along with a contactId")
+        case (nil, let person?) where person.members != nil:
+            if !["phone", "handle", "email"].contains(where: { person.given($0) != nil }) {
+                check.report("/contact", "needs a phone, a handle or an email")
+            }
         default: break
         }
-        switch (input.message?.text, input.message?.template) {
-        case (nil, nil) where input.message != nil:
-            faults.append(.init(.body("/message/text"), "is required without a template"))
-        case (.some, .some): faults.append(.init(.body("/message/template"), "can't come along with a text"))
+        guard let message = body.given("message"), message.members != nil else { return }
+        switch (message.given("text"), message.given("template")) {
+        case (nil, nil): check.report("/message/text", "is required without a template")
+        case (.some, .some): check.report("/message/template", "can't come along with a text")
         default: break
         }
-        guard faults.isEmpty else { throw Failure.invalid(faults) }
     }
 
     private static func contact(of input: Input, in transaction: Transaction) async throws -> Contact.ID {
@@ -129,12 +130,16 @@ struct CreateTicket: HTTPFunction {
         let known = try await transaction.run([
             tickets.findChannel(input.channelId),
             tickets.findContact(input.contactId),
+            tickets.findAssignee(input.assigneeId),
         ])
-        guard !known[0].isEmpty else { throw Failure.invalid("/channelId", "is not a channel of this organisation") }
-        if let id = input.contactId {
-            guard !known[1].isEmpty else { throw Failure.invalid("/contactId", "is not a contact of this organisation") }
-            return id
+        var check = FieldCheck.body
+        if known[0].isEmpty { check.report("/channelId", "is not a channel of this organisation") }
+        if input.contactId != nil, known[1].isEmpty {
+            check.report("/contactId", "is not a contact of this organisation")
         }
+        if input.assigneeId != nil, known[2].isEmpty { check.report("/assigneeId", "is not an active member") }
+        guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
+        if let id = input.contactId { return id }
         let person = input.contact
         let made = try await transaction.query(
             """

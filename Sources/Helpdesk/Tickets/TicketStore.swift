@@ -74,6 +74,11 @@ struct TicketStore {
         """
     }
 
+    /// A row where the user is an active member at this moment; ``lockAssignee(_:)`` keeps them one.
+    func findAssignee(_ user: User.ID?) -> SQL {
+        "SELECT 1 FROM users AS u WHERE u.org_id = \(organisation) AND u.id = \(user) AND u.status = 'active'"
+    }
+
     /// Locks an active member until the transaction ends, so that nobody deactivates them meanwhile; returns their `name`.
     ///
     /// Comes before any ticket's lock, as in every transaction that takes both.
