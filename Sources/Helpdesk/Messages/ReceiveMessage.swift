@@ -11,9 +11,10 @@ import Queue
 /// message that was stored before changes nothing, so a job may run any number of times. Messages are listed in the order
 /// in which the queue accepted them, whatever order they are stored in.
 ///
-/// A job ends as done when its message is stored; as failed, and tried again, when the database is away or refuses it; as
-/// discarded when its channel is gone or its data can't be stored. Where a statement fails its messages are stored one
-/// by one, so that the bad one harms no others.
+/// A job ends as done when its message is stored; as snoozed while the database is away; as failed, and tried again, when it
+/// refuses the message; as discarded when its channel is gone or its data can't be stored. Where a statement fails its
+/// messages are stored one by one, so that the bad one harms no others. What failed for good is kept for 30 days in
+/// `unprocessed_events`.
 struct ReceiveMessage: BatchFunction {
     struct Payload: Decodable, Sendable {
         let channelId: Channel.ID
@@ -110,9 +111,12 @@ struct ReceiveMessage: BatchFunction {
             var next: [InboundBatch] = []
             for (batch, result) in zip(pending, results) {
                 guard case .failure(let error) = result else { continue }
-                if error.isTransient, round < Self.rounds {
+                if error.isUnavailable {
+                    // Not the jobs' fault: they wait without losing an attempt.
+                    for entry in batch.entries { outcomes[entry.index] = .snooze(.seconds(1)) }
+                } else if error.isTransient, round < Self.rounds {
                     next.append(batch)
-                } else if error.kind == .server, !error.isUnavailable, batch.entries.count > 1 {
+                } else if error.kind == .server, batch.entries.count > 1 {
                     next += batch.entries.map { InboundBatch(batch.organisation, [$0]) }
                 } else {
                     for entry in batch.entries { outcomes[entry.index] = .failed("\(error)") }
@@ -121,6 +125,29 @@ struct ReceiveMessage: BatchFunction {
             pending = next
         }
         return outcomes
+    }
+
+    /// Keeps the jobs whose channel is known; one whose channel isn't belongs to nobody.
+    func keep(_ jobs: [FailedJob], in context: WorkContext) async throws {
+        let channels = jobs.map { failed in
+            (try? JSON.parse(failed.job.data))?["channelId"]?.string.flatMap { Channel.ID($0) }  // unreadable: nobody's
+        }
+        let owners = try await Self.organisations(of: Set(channels.compactMap { $0 }), context)
+        for (failed, channel) in zip(jobs, channels) {
+            guard let channel, let owner = owners[channel] ?? nil else { continue }
+            _ = try await context.organisation(owner).query(Self.keeping(failed, from: channel, of: owner))
+        }
+    }
+
+    private static func keeping(_ failed: FailedJob, from channel: Channel.ID, of organisation: Organisation.ID) -> SQL {
+        let job = failed.job
+        return """
+            INSERT INTO unprocessed_events
+                   (org_id, channel_id, queue, job_id, job_name, data, reason, attempts, accepted_at)
+            VALUES (\(organisation), \(channel), \(job.queue), \(job.id), \(job.name), \(job.data), \(failed.reason),
+                    \(job.attemptsStarted), \(job.acceptedAt))
+            ON CONFLICT (org_id, queue, job_id, accepted_at) DO NOTHING
+            """
     }
 
     /// How often a statement is run again that met another one's change.

@@ -1,7 +1,6 @@
 import Connectors
 import Functions
 import Queue
-import Redis
 
 /// Takes what a provider tells of a channel and queues it.
 ///
@@ -10,8 +9,8 @@ import Redis
 /// ``ReceiveMessage``'s. A provider that sends again what was queued already does no harm.
 ///
 /// - Throws: ``Failure/notFound(_:)`` for an unknown, deleted or disabled channel; ``Failure/unauthorized(_:)`` for a bad
-///   signature; ``Failure/unreadable(_:)`` for what is not the channel's format; ``Failure/unavailable(_:retryAfter:)``
-///   while Redis is away.
+///   signature; ``Failure/unreadable(_:)`` for what is not the channel's format. While Redis is away its error tells the
+///   host to answer 503, so that the provider sends again.
 struct ReceiveWebhook: HTTPFunction {
     struct Input: Decodable, Sendable {
         let channelId: Channel.ID
@@ -31,16 +30,7 @@ struct ReceiveWebhook: HTTPFunction {
             case .message(let message): try ReceiveMessage.job(for: message, on: channel, trace: context.requestId)
             }
         }
-        try await Self.queue(jobs, context)
+        _ = try await context.services.producer.add(jobs, to: ReceiveMessage.queue)
         return Answer.object { $0.member("received", jobs.count) }
-    }
-
-    private static func queue(_ jobs: [NewJob], _ context: HTTPContext) async throws {
-        do {
-            _ = try await context.services.producer.add(jobs, to: ReceiveMessage.queue)
-        } catch {
-            guard error.isUnavailable else { throw error }
-            throw Failure.unavailable("The queue is away.")
-        }
     }
 }

@@ -53,6 +53,7 @@ AS $$
 DECLARE
     nowhere constant uuid := '00000000-0000-0000-0000-000000000000';
     channels uuid[] := ARRAY[NULL, NULL, channel];
+    scopes uuid[] := ARRAY[nowhere, nowhere, channel];
     kinds text[] := ARRAY['phone', 'email', 'handle'];
     ids text[] := ARRAY[phone, fold(email), fold(handle)];
     found_id uuid;
@@ -61,9 +62,13 @@ DECLARE
 BEGIN
     LOOP
         SELECT i.contact_id INTO found_id
-          FROM unnest(channels, kinds, ids) WITH ORDINALITY AS x (channel, kind, value, place)
-          JOIN contact_identities i
-            ON i.org_id = org AND i.scope = coalesce(x.channel, nowhere) AND i.kind = x.kind AND i.value = x.value
+          FROM unnest(scopes, kinds, ids) WITH ORDINALITY AS x (scope, kind, value, place)
+         CROSS JOIN LATERAL (
+               SELECT c.contact_id
+                 FROM contact_identities c
+                WHERE c.org_id = org AND c.scope = x.scope AND c.kind = x.kind AND c.value = x.value
+               OFFSET 0  -- a fence: a join could read all of the organisation's instead
+               ) i
          ORDER BY x.place
          LIMIT 1;
         is_new := NOT FOUND;
@@ -77,9 +82,9 @@ BEGIN
         END IF;
         INSERT INTO contact_identities (org_id, channel_id, kind, value, contact_id)
         SELECT org, x.channel, x.kind, x.value, found_id
-          FROM unnest(channels, kinds, ids) AS x (channel, kind, value)
+          FROM unnest(channels, scopes, kinds, ids) AS x (channel, scope, kind, value)
          WHERE x.value IS NOT NULL
-         ORDER BY coalesce(x.channel, nowhere), x.kind, x.value
+         ORDER BY x.scope, x.kind, x.value
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS added = ROW_COUNT;
         EXIT WHEN NOT is_new OR added = num_nonnulls(ids[1], ids[2], ids[3]);
@@ -112,6 +117,10 @@ GRANT EXECUTE ON FUNCTION find_or_make_contact(uuid, uuid, text, text, text, tex
 -- Senders are numbered from 1. Ids that belong to one person come under one number, and each id once; the first of a sender's
 -- ids that is known decides who it is, in the order external, phone, handle. A message's provider id comes once.
 -- Raises 40001, to be run again, when another transaction made one of the ids or messages at the same time.
+--
+-- Every look-up is by a key, for as many rows as the batch has. Left to itself the planner reads a whole organisation's
+-- contacts or tickets instead, above all while it has no statistics; so each look-up is fenced by OFFSET 0, rows are changed
+-- one by one, nothing joins two of the arrays, and plans are kept (making ten of them takes longer than storing a message).
 CREATE FUNCTION receive_messages(
     org uuid,
     -- Each id of each sender; the channel is NULL for a phone.
@@ -123,38 +132,63 @@ CREATE FUNCTION receive_messages(
     reply_tos text[], provider_times timestamptz[], accepted bigint[], opt_outs boolean[]
 ) RETURNS integer
     LANGUAGE plpgsql VOLATILE
+    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     nowhere constant uuid := '00000000-0000-0000-0000-000000000000';
     fresh bigint[];
-    contacts_found uuid[];
+    -- By id. Under row-level security no index takes a coalesce() of a column, so it is made beforehand.
+    identity_scopes uuid[];
+    -- By sender.
+    contact_ids uuid[];
     names text[];
     known_ids bigint;
     made integer[] := '{}';
-    added bigint;
-    must_rename boolean;
+    renamed bigint[];
+    one integer;
     reopen_within interval;
+    -- By message: the number of its conversation.
+    message_talks integer[];
+    -- By conversation, numbered in key order.
     talk_channels uuid[];
     talk_contacts uuid[];
     talk_tickets uuid[];
     talk_counts integer[];
     talk_firsts timestamptz[];
     talk_lasts timestamptz[];
-    opened integer[] := '{}';
+    talk_provider_times timestamptz[];
+    -- Of which conversations the ticket is new, and of which it was there.
+    opened integer[];
+    kept integer[];
+    old_statuses text[];
+    new_statuses text[];
+    status_then text;
+    status_now text;
+    talk integer;
     first_number bigint;
     assignees uuid[];
+    quoted uuid[];
     stored bigint;
+    who uuid;
+    is_out boolean;
+    at bigint;
 BEGIN
-    -- What was seen before is left out from here on.
-    fresh := ARRAY(
-        SELECT x.n
-          FROM unnest(message_channels, external_ids) WITH ORDINALITY AS x (channel, external_id, n)
-         WHERE NOT EXISTS (
-                   SELECT FROM messages m
-                    WHERE m.org_id = org AND m.channel_id = x.channel AND m.external_id = x.external_id
-               )
-         ORDER BY x.n
-    );
+    -- What was seen before is left out from here on. Planned anew each time: a plan for an empty table of messages would go on
+    -- reading all of an organisation's.
+    EXECUTE $query$
+        SELECT ARRAY(
+            SELECT x.n
+              FROM unnest($2, $3) WITH ORDINALITY AS x (channel, external_id, n)
+             WHERE NOT EXISTS (
+                       SELECT FROM messages m
+                        WHERE m.org_id = $1 AND m.channel_id = x.channel AND m.external_id = x.external_id
+                       OFFSET 0
+                   )
+             ORDER BY x.n
+        )
+        $query$
+       INTO fresh USING org, message_channels, external_ids;
     IF cardinality(fresh) = 0 THEN
         RETURN 0;
     END IF;
@@ -179,127 +213,184 @@ BEGIN
           FROM unnest(identity_kinds, identity_values) WITH ORDINALITY AS x (kind, value, n)
          ORDER BY x.n
     );
+    identity_scopes := ARRAY(
+        SELECT coalesce(x.channel, nowhere) FROM unnest(identity_channels) WITH ORDINALITY AS x (channel, n) ORDER BY x.n
+    );
     WITH known AS (
         SELECT x.sender, i.contact_id, array_position(ARRAY['external', 'phone', 'handle'], x.kind) AS place
-          FROM unnest(identity_senders, identity_channels, identity_kinds, identity_values)
-               AS x (sender, channel, kind, value)
-          JOIN contact_identities i
-            ON i.org_id = org AND i.scope = coalesce(x.channel, nowhere) AND i.kind = x.kind AND i.value = x.value
+          FROM unnest(identity_senders, identity_scopes, identity_kinds, identity_values) AS x (sender, scope, kind, value)
+         CROSS JOIN LATERAL (
+               SELECT c.contact_id
+                 FROM contact_identities c
+                WHERE c.org_id = org AND c.scope = x.scope AND c.kind = x.kind AND c.value = x.value
+               OFFSET 0
+               ) i
     ),
     best AS (
-        SELECT DISTINCT ON (k.sender) k.sender, k.contact_id FROM known k ORDER BY k.sender, k.place
+        SELECT DISTINCT ON (k.sender) k.sender, k.contact_id
+          FROM (
+                SELECT sender, contact_id, place FROM known
+                UNION ALL
+                SELECT s.n, NULL, 9 FROM generate_subscripts(sender_names, 1) AS s (n)
+               ) k
+         ORDER BY k.sender, k.place
     )
-    SELECT array_agg(b.contact_id ORDER BY s.n), (SELECT count(*) FROM known)
-      INTO contacts_found, known_ids
-      FROM generate_subscripts(sender_names, 1) AS s (n)
-      LEFT JOIN best b ON b.sender = s.n;
+    SELECT array_agg(b.contact_id ORDER BY b.sender), (SELECT count(*) FROM known)
+      INTO contact_ids, known_ids
+      FROM best b;
 
     IF known_ids < cardinality(identity_senders) THEN
         FOR i IN 1 .. cardinality(sender_names) LOOP
             -- A sender all of whose messages were seen before makes no contact.
-            IF contacts_found[i] IS NULL AND i = ANY (message_senders) THEN
-                contacts_found[i] := uuid_v7();
+            IF contact_ids[i] IS NULL AND i = ANY (message_senders) THEN
+                contact_ids[i] := uuid_v7();
                 made := made || i;
             END IF;
         END LOOP;
         INSERT INTO contacts (org_id, id, name, phone, handle)
-        SELECT org, contacts_found[i], sender_names[i], sender_phones[i], sender_handles[i]
-          FROM unnest(made) AS i;
+        SELECT org, contact_ids[x.sender], sender_names[x.sender], sender_phones[x.sender], sender_handles[x.sender]
+          FROM unnest(made) AS x (sender);
         -- By key, so that two batches never wait for each other in a circle.
-        WITH inserted AS (
-            INSERT INTO contact_identities (org_id, channel_id, kind, value, contact_id)
-            SELECT org, x.channel, x.kind, x.value, contacts_found[x.sender]
-              FROM unnest(identity_senders, identity_channels, identity_kinds, identity_values)
-                   AS x (sender, channel, kind, value)
-             WHERE x.sender = ANY (message_senders)
-             ORDER BY coalesce(x.channel, nowhere), x.kind, x.value
-            ON CONFLICT DO NOTHING
-            RETURNING contact_id
-        )
-        SELECT count(*) INTO added
-          FROM inserted d
-          JOIN unnest(made) AS i ON contacts_found[i] = d.contact_id;
-        IF added < (SELECT count(*) FROM unnest(identity_senders) AS x (sender) WHERE x.sender = ANY (made)) THEN
+        INSERT INTO contact_identities (org_id, channel_id, kind, value, contact_id)
+        SELECT org, x.channel, x.kind, x.value, contact_ids[x.sender]
+          FROM unnest(identity_senders, identity_channels, identity_scopes, identity_kinds, identity_values)
+               AS x (sender, channel, scope, kind, value)
+         WHERE x.sender = ANY (message_senders)
+         ORDER BY x.scope, x.kind, x.value
+        ON CONFLICT DO NOTHING;
+        IF EXISTS (
+            SELECT FROM unnest(identity_senders, identity_scopes, identity_kinds, identity_values)
+                        AS x (sender, scope, kind, value)
+             CROSS JOIN LATERAL (
+                   SELECT c.contact_id
+                     FROM contact_identities c
+                    WHERE c.org_id = org AND c.scope = x.scope AND c.kind = x.kind AND c.value = x.value
+                   OFFSET 0
+                   ) i
+             WHERE x.sender = ANY (made) AND i.contact_id <> contact_ids[x.sender]
+        ) THEN
             RAISE EXCEPTION 'a contact was made by another transaction' USING ERRCODE = 'serialization_failure';
         END IF;
-        UPDATE contacts c
-           SET phone = coalesce(c.phone, x.phone), handle = coalesce(c.handle, x.handle), updated_at = now()
-          FROM unnest(contacts_found, sender_phones, sender_handles) AS x (id, phone, handle)
-         WHERE c.org_id = org AND c.id = x.id
-           AND ((c.phone IS NULL AND x.phone IS NOT NULL) OR (c.handle IS NULL AND x.handle IS NOT NULL));
+        FOR i IN 1 .. cardinality(sender_names) LOOP
+            IF i = ANY (message_senders) AND i <> ALL (made) THEN
+                UPDATE contacts c
+                   SET phone = coalesce(c.phone, sender_phones[i]), handle = coalesce(c.handle, sender_handles[i]),
+                       updated_at = now()
+                 WHERE c.org_id = org AND c.id = contact_ids[i]
+                   AND (
+                       (c.phone IS NULL AND sender_phones[i] IS NOT NULL)
+                       OR (c.handle IS NULL AND sender_handles[i] IS NOT NULL)
+                   );
+            END IF;
+        END LOOP;
     END IF;
 
     -- A contact is called by an id only until a name is known.
-    SELECT array_agg(CASE WHEN c.name IS NULL OR c.name IN (c.phone, c.handle) THEN x.name ELSE c.name END ORDER BY x.n),
-           bool_or((c.name IS NULL OR c.name IN (c.phone, c.handle)) AND c.name IS DISTINCT FROM x.name)
-      INTO names, must_rename
-      FROM unnest(contacts_found, sender_names) WITH ORDINALITY AS x (id, name, n)
-      LEFT JOIN contacts c ON c.org_id = org AND c.id = x.id;
-    IF must_rename THEN
-        UPDATE contacts c
-           SET name = x.name, updated_at = now()
-          FROM unnest(contacts_found, names) WITH ORDINALITY AS x (id, name, n)
-         WHERE c.org_id = org AND c.id = x.id AND c.name IS DISTINCT FROM x.name AND x.n = ANY (message_senders);
-    END IF;
+    SELECT array_agg(CASE WHEN c.is_nameless THEN x.name ELSE c.name END ORDER BY x.n),
+           array_agg(x.n) FILTER (WHERE c.is_nameless AND c.name IS DISTINCT FROM x.name)
+      INTO names, renamed
+      FROM unnest(contact_ids, sender_names) WITH ORDINALITY AS x (id, name, n)
+      LEFT JOIN LATERAL (
+               SELECT k.name, k.name IS NULL OR k.name IN (k.phone, k.handle) AS is_nameless
+                 FROM contacts k
+                WHERE k.org_id = org AND k.id = x.id
+               OFFSET 0
+           ) c ON true;
+    FOR one IN SELECT x.n FROM unnest(renamed) AS x (n) WHERE x.n = ANY (message_senders) LOOP
+        UPDATE contacts c SET name = names[one], updated_at = now() WHERE c.org_id = org AND c.id = contact_ids[one];
+    END LOOP;
 
     -- Their conversations, made or locked in key order: from here on nobody else finds or opens a ticket in them.
-    WITH wanted AS (
-        SELECT x.channel, contacts_found[x.sender] AS contact, count(*)::integer AS count,
-               min(x.accepted) AS first, max(x.accepted) AS last,
-               max(coalesce(x.provider_at, to_timestamp(x.accepted / 1000000.0))) AS provider_at
-          FROM unnest(message_channels, message_senders, provider_times, accepted) AS x (channel, sender, provider_at, accepted)
-         GROUP BY 1, 2
-    ),
-    locked AS (
+    message_talks := ARRAY(
+        SELECT t.talk
+          FROM (
+                SELECT x.n, dense_rank() OVER (ORDER BY x.channel, contact_ids[x.sender]) AS talk
+                  FROM unnest(message_channels, message_senders) WITH ORDINALITY AS x (channel, sender, n)
+               ) t
+         ORDER BY t.n
+    );
+    SELECT array_agg(w.channel ORDER BY w.talk), array_agg(w.contact ORDER BY w.talk), array_agg(w.count ORDER BY w.talk),
+           array_agg(least(clock_timestamp(), to_timestamp(w.first / 1000000.0)) ORDER BY w.talk),
+           array_agg(least(clock_timestamp(), to_timestamp(w.last / 1000000.0)) ORDER BY w.talk),
+           array_agg(w.provider_at ORDER BY w.talk)
+      INTO talk_channels, talk_contacts, talk_counts, talk_firsts, talk_lasts, talk_provider_times
+      FROM (
+            SELECT x.talk, x.channel, contact_ids[x.sender] AS contact, count(*) AS count,
+                   min(x.accepted) AS first, max(x.accepted) AS last,
+                   max(coalesce(x.provider_at, to_timestamp(x.accepted / 1000000.0))) AS provider_at
+              FROM unnest(message_talks, message_channels, message_senders, provider_times, receive_messages.accepted)
+                   AS x (talk, channel, sender, provider_at, accepted)
+             GROUP BY 1, 2, 3
+           ) w;
+    WITH locked AS (
         INSERT INTO conversations AS v (org_id, channel_id, contact_id, last_inbound_provider_at)
-        SELECT org, w.channel, w.contact, w.provider_at FROM wanted w ORDER BY w.channel, w.contact
+        SELECT org, w.channel, w.contact, w.provider_at
+          FROM unnest(talk_channels, talk_contacts, talk_provider_times) WITH ORDINALITY AS w (channel, contact, provider_at, n)
+         ORDER BY w.n
         ON CONFLICT (org_id, channel_id, contact_id) DO UPDATE
            SET last_inbound_provider_at = greatest(v.last_inbound_provider_at, excluded.last_inbound_provider_at)
         RETURNING v.channel_id, v.contact_id, v.ticket_id
     )
-    SELECT array_agg(w.channel ORDER BY w.first), array_agg(w.contact ORDER BY w.first),
-           array_agg(l.ticket_id ORDER BY w.first), array_agg(w.count ORDER BY w.first),
-           array_agg(least(clock_timestamp(), to_timestamp(w.first / 1000000.0)) ORDER BY w.first),
-           array_agg(least(clock_timestamp(), to_timestamp(w.last / 1000000.0)) ORDER BY w.first)
-      INTO talk_channels, talk_contacts, talk_tickets, talk_counts, talk_firsts, talk_lasts
-      FROM wanted w
-      JOIN locked l ON l.channel_id = w.channel AND l.contact_id = w.contact;
+    SELECT array_agg(l.ticket_id ORDER BY l.channel_id, l.contact_id) INTO talk_tickets FROM locked l;
 
     -- Their tickets. The newest one takes the message unless it has been closed for too long. Its row isn't locked yet, because
     -- users come first: one that is closed this very moment is reopened below, as if it had been closed just before.
     SELECT make_interval(secs => 3600 * coalesce((o.settings ->> 'reopenWithinHours')::double precision, 24)) INTO reopen_within
       FROM organisations o WHERE o.id = org;
-    SELECT array_agg(
-               CASE WHEN t.status <> 'closed' OR t.closed_at > clock_timestamp() - reopen_within THEN t.id END ORDER BY x.n
-           )
-      INTO talk_tickets
-      FROM unnest(talk_tickets) WITH ORDINALITY AS x (ticket, n)
-      LEFT JOIN tickets t ON t.org_id = org AND t.id = x.ticket;
-    FOR i IN 1 .. cardinality(talk_tickets) LOOP
-        IF talk_tickets[i] IS NULL THEN
-            talk_tickets[i] := uuid_v7();
-            opened := opened || i;
-        END IF;
-    END LOOP;
+    talk_tickets := ARRAY(
+        SELECT CASE WHEN t.status <> 'closed' OR t.closed_at > clock_timestamp() - reopen_within THEN t.id END
+          FROM unnest(talk_tickets) WITH ORDINALITY AS x (ticket, n)
+          LEFT JOIN LATERAL (
+                   SELECT k.id, k.status, k.closed_at FROM tickets k WHERE k.org_id = org AND k.id = x.ticket OFFSET 0
+               ) t ON true
+         ORDER BY x.n
+    );
+    kept := ARRAY(SELECT x.n FROM unnest(talk_tickets) WITH ORDINALITY AS x (ticket, n) WHERE x.ticket IS NOT NULL);
+    opened := ARRAY(
+        SELECT x.n FROM unnest(talk_tickets, talk_firsts) WITH ORDINALITY AS x (ticket, first, n)
+         WHERE x.ticket IS NULL
+         ORDER BY x.first
+    );
     IF cardinality(opened) > 0 THEN
+        FOREACH talk IN ARRAY opened LOOP
+            talk_tickets[talk] := uuid_v7();
+        END LOOP;
         first_number := next_ticket_number(org, cardinality(opened));
         assignees := next_assignees(org, cardinality(opened));
         WITH created AS (
             INSERT INTO tickets
                    (org_id, id, number, channel_id, contact_id, assignee_id, unread_count, last_message_at, created_at)
-            SELECT org, talk_tickets[o.i], first_number + o.n - 1, talk_channels[o.i], talk_contacts[o.i], assignees[o.n],
-                   talk_counts[o.i], talk_lasts[o.i], talk_firsts[o.i]
-              FROM unnest(opened) WITH ORDINALITY AS o (i, n)
+            SELECT org, talk_tickets[o.talk], first_number + o.n - 1, talk_channels[o.talk], talk_contacts[o.talk],
+                   assignees[o.n], talk_counts[o.talk], talk_lasts[o.talk], talk_firsts[o.talk]
+              FROM unnest(opened) WITH ORDINALITY AS o (talk, n)
+             ORDER BY o.n
             RETURNING id, channel_id, contact_id, assignee_id
         )
         INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
         SELECT org, 'ticket.created', c.id, c.id,
                jsonb_build_object('channelId', c.channel_id, 'contactId', c.contact_id, 'assigneeId', c.assignee_id)
           FROM created c;
-        UPDATE conversations v
-           SET ticket_id = talk_tickets[o.i]
-          FROM unnest(opened) AS o (i)
-         WHERE v.org_id = org AND v.channel_id = talk_channels[o.i] AND v.contact_id = talk_contacts[o.i];
+        FOREACH talk IN ARRAY opened LOOP
+            UPDATE conversations v
+               SET ticket_id = talk_tickets[talk]
+             WHERE v.org_id = org AND v.channel_id = talk_channels[talk] AND v.contact_id = talk_contacts[talk];
+        END LOOP;
+    END IF;
+
+    -- What they quote, where it is known; planned anew as above.
+    quoted := array_fill(NULL::uuid, ARRAY[cardinality(message_senders)]);
+    IF EXISTS (SELECT FROM unnest(reply_tos) AS x (id) WHERE x.id IS NOT NULL) THEN
+        EXECUTE $query$
+            SELECT ARRAY(
+                SELECT (
+                           SELECT m.id FROM messages m
+                            WHERE m.org_id = $1 AND m.channel_id = x.channel AND m.external_id = x.external_id
+                       )
+                  FROM unnest($2, $3) WITH ORDINALITY AS x (channel, external_id, n)
+                 ORDER BY x.n
+            )
+            $query$
+           INTO quoted USING org, message_channels, reply_tos;
     END IF;
 
     -- The messages themselves.
@@ -307,19 +398,13 @@ BEGIN
         INSERT INTO messages
                (org_id, id, channel_id, contact_id, ticket_id, direction, author_type, author_id, author_name, text, attachments,
                 metadata, status, external_id, reply_to, provider_at, accepted_at, created_at)
-        SELECT org, uuid_v7(), x.channel, talk.contact, talk.ticket, 'inbound', 'contact', talk.contact, names[x.sender],
-               x.text, x.attachments::jsonb, x.metadata::jsonb, 'received', x.external_id,
-               CASE WHEN x.reply_to IS NOT NULL THEN (
-                   SELECT q.id FROM messages q
-                    WHERE q.org_id = org AND q.channel_id = x.channel AND q.external_id = x.reply_to
-               ) END,
-               x.provider_at, x.accepted, least(clock_timestamp(), to_timestamp(x.accepted / 1000000.0))
+        SELECT org, uuid_v7(), x.channel, talk_contacts[x.talk], talk_tickets[x.talk], 'inbound', 'contact',
+               talk_contacts[x.talk], names[x.sender], x.text, x.attachments::jsonb, x.metadata::jsonb, 'received', x.external_id,
+               x.quoted, x.provider_at, x.accepted, least(clock_timestamp(), to_timestamp(x.accepted / 1000000.0))
           FROM unnest(
-                   message_senders, message_channels, external_ids, texts, receive_messages.attachments,
-                   receive_messages.metadata, reply_tos, provider_times, receive_messages.accepted
-               ) AS x (sender, channel, external_id, text, attachments, metadata, reply_to, provider_at, accepted)
-          JOIN unnest(talk_channels, talk_contacts, talk_tickets) AS talk (channel, contact, ticket)
-            ON talk.channel = x.channel AND talk.contact = contacts_found[x.sender]
+                   message_talks, message_senders, message_channels, external_ids, texts, receive_messages.attachments,
+                   receive_messages.metadata, quoted, provider_times, receive_messages.accepted
+               ) AS x (talk, sender, channel, external_id, text, attachments, metadata, quoted, provider_at, accepted)
          ORDER BY x.accepted
         ON CONFLICT (org_id, channel_id, external_id) DO NOTHING
         RETURNING id, ticket_id
@@ -334,52 +419,48 @@ BEGIN
     END IF;
 
     -- The tickets that were there before.
-    IF cardinality(opened) < cardinality(talk_tickets) THEN
-        WITH before AS (
-            SELECT t.id, t.status
-              FROM unnest(talk_tickets) WITH ORDINALITY AS x (ticket, n)
-              JOIN tickets t ON t.org_id = org AND t.id = x.ticket
-             WHERE x.n <> ALL (opened)
-               FOR NO KEY UPDATE OF t
-        ),
-        changed AS (
+    IF cardinality(kept) > 0 THEN
+        old_statuses := array_fill(NULL::text, ARRAY[cardinality(talk_tickets)]);
+        new_statuses := old_statuses;
+        FOREACH talk IN ARRAY kept LOOP
+            SELECT t.status INTO status_then
+              FROM tickets t
+             WHERE t.org_id = org AND t.id = talk_tickets[talk]
+               FOR NO KEY UPDATE;
             UPDATE tickets t
-               SET unread_count = t.unread_count + x.count,
-                   last_message_at = greatest(t.last_message_at, x.last),
-                   status = CASE WHEN b.status = 'closed' AND reopen_within = interval '0' THEN 'closed' ELSE 'open' END,
-                   closed_at = CASE WHEN b.status = 'closed' AND reopen_within = interval '0' THEN t.closed_at END,
+               SET unread_count = t.unread_count + talk_counts[talk],
+                   last_message_at = greatest(t.last_message_at, talk_lasts[talk]),
+                   status = CASE WHEN t.status = 'closed' AND reopen_within = interval '0' THEN 'closed' ELSE 'open' END,
+                   closed_at = CASE WHEN reopen_within = interval '0' THEN t.closed_at END,
                    updated_at = now()
-              FROM before b
-              JOIN unnest(talk_tickets, talk_counts, talk_lasts) AS x (ticket, count, last) ON x.ticket = b.id
-             WHERE t.org_id = org AND t.id = b.id
-            RETURNING t.id, t.assignee_id, b.status AS old_status, t.status AS new_status
-        )
+             WHERE t.org_id = org AND t.id = talk_tickets[talk]
+            RETURNING t.status INTO status_now;
+            old_statuses[talk] := status_then;
+            new_statuses[talk] := status_now;
+        END LOOP;
         INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
-        SELECT org, 'ticket.updated', c.id, c.id,
+        SELECT org, 'ticket.updated', talk_tickets[k.talk], talk_tickets[k.talk],
                CASE
-                   WHEN c.old_status = c.new_status THEN '{"fields": ["lastMessageAt", "unreadCount"]}'::jsonb
+                   WHEN old_statuses[k.talk] = new_statuses[k.talk] THEN '{"fields": ["lastMessageAt", "unreadCount"]}'::jsonb
                    ELSE jsonb_build_object(
                        'fields', '["status", "lastMessageAt", "unreadCount"]'::jsonb,
-                       'status', jsonb_build_object('from', c.old_status, 'to', c.new_status),
-                       'assigneeId', c.assignee_id
+                       'status', jsonb_build_object('from', old_statuses[k.talk], 'to', new_statuses[k.talk])
                    )
                END
-          FROM changed c;
+          FROM unnest(kept) AS k (talk);
     END IF;
 
     -- STOP and START: the newest that was accepted holds, whatever order they are stored in.
-    IF EXISTS (SELECT FROM unnest(opt_outs) AS x (opt_out) WHERE x.opt_out IS NOT NULL) THEN
+    FOR who, is_out, at IN
+        SELECT contact_ids[x.sender], x.opt_out, x.accepted
+          FROM unnest(message_senders, opt_outs, receive_messages.accepted) AS x (sender, opt_out, accepted)
+         WHERE x.opt_out IS NOT NULL
+         ORDER BY 1, 3
+    LOOP
         UPDATE contacts c
-           SET opted_out = x.opt_out, opted_out_changed_at = x.accepted, updated_at = now()
-          FROM (
-                SELECT DISTINCT ON (contacts_found[y.sender])
-                       contacts_found[y.sender] AS contact, y.opt_out, y.accepted
-                  FROM unnest(message_senders, opt_outs, receive_messages.accepted) AS y (sender, opt_out, accepted)
-                 WHERE y.opt_out IS NOT NULL
-                 ORDER BY contacts_found[y.sender], y.accepted DESC
-               ) x
-         WHERE c.org_id = org AND c.id = x.contact AND c.opted_out_changed_at < x.accepted;
-    END IF;
+           SET opted_out = is_out, opted_out_changed_at = at, updated_at = now()
+         WHERE c.org_id = org AND c.id = who AND c.opted_out_changed_at < at;
+    END LOOP;
     RETURN stored;
 END
 $$;

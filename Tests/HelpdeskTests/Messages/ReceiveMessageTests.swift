@@ -1,6 +1,8 @@
 import Foundation
 import Functions
+import Helpdesk
 import Postgres
+import Queue
 import Testing
 
 @Suite struct ReceiveMessageTests {
@@ -229,6 +231,27 @@ import Testing
             guard case .discard = outcomes[4] else { Issue.record("\(outcomes[4])"); return }
             #expect(outcomes[5] == .discard("data/sender needs a phone, a handle or an externalId"))
             #expect(try await world.column("SELECT count(*) FROM messages") == ["3"])
+        }
+    }
+
+    @Test func keepsWhatFailedForGood() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            let jobs = [
+                World.Inbound(text: "bad").data(web), World.Inbound(text: "nobody's").data(UUID().uuidString), "unreadable",
+            ].map { FailedJob(job: Job(queue: "inbound", name: "receive-message", data: $0.text), reason: "it is bad") }
+            guard let function = Registry.functions.first(where: { $0.name == "receive-message" }),
+                case .queue(let worker) = function.hosted
+            else { Issue.record("there is no worker"); return }
+
+            for _ in 0..<2 { try await worker.keep(jobs, world.workContext("receive-message")) }
+
+            #expect(
+                try await world.column(
+                    "SELECT concat_ws('|', queue, job_id, job_name, data::jsonb ->> 'text', reason) FROM unprocessed_events"
+                ) == ["inbound|1|receive-message|bad|it is bad"]
+            )
         }
     }
 
