@@ -42,7 +42,12 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     package func faultsOfExamples() -> [String] {
         let lacking = declaration.allFields.filter { $0.example == nil }.map { "\"\($0.name)\" lacks an example" }
         guard lacking.isEmpty else { return lacking }
-        let fields = InputDeclaration(path: declaration.path, query: declaration.query, body: declaration.body, also: nil)
+        let fields = InputDeclaration(
+            path: declaration.path,
+            query: declaration.query,
+            body: declaration.body,
+            also: nil
+        )
         func read(query: [(name: String, value: String)], body: JSON?) throws {
             let value = try fields.check(path: declaration.pathExample, query: query, body: body)
             _ = try ShapeDecoder.decode(Input.self, from: value)
