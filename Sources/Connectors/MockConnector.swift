@@ -26,7 +26,9 @@ struct MockConnector: Connector {
             throw .badFormat(Self.explanation(of: error))
         }
         let sender = try sender(of: form)
-        guard let externalId = form.messageId?.withoutNull, !externalId.isEmpty else { throw .badFormat("has no messageId") }
+        guard let externalId = form.messageId?.withoutNull, !externalId.isEmpty else {
+            throw .badFormat("has no messageId")
+        }
         guard externalId.utf8.count <= 1024 else { throw .badFormat("has a messageId of more than 1024 bytes") }
         guard let text = form.message?.withoutNull else { throw .badFormat("has no message") }
         if let metadata = form.metadata, metadata != .null {
