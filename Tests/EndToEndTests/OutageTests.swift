@@ -49,25 +49,30 @@ import Testing
             end.raise()
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        try await host.becomeIdle()
         let accepted = told.filter { $0.answer.status < 300 }
         let refused = told.filter { $0.answer.status >= 300 }
-        let texts = try await database.texts("SELECT text AS value FROM messages")
-        let unsent = try await eventually(within: .seconds(90)) {
-            let unsent = try await database.integer("SELECT count(*) AS value FROM messages WHERE status = 'queued'")
-            return unsent == 0 ? unsent : nil
+        let posted = Set(
+            accepted.filter { $0.answer.data.isEmpty && $0.answer.object["nextCursor"] == nil }.map(\.label)
+        )
+        // A lease on the ticket that was held when the database went away has to lapse first: half a minute.
+        var missing = "nothing was read"
+        let texts = try await eventually(within: .seconds(90), otherwise: { "\(missing)\n\(host.log)" }) {
+            do {
+                let texts = try await database.texts("SELECT text AS value FROM messages WHERE status <> 'queued'")
+                missing = "\(posted.subtracting(texts).sorted())"
+                return posted.subtracting(texts).isEmpty ? texts : nil
+            } catch let error as PostgresError {
+                // Ours to bear: the server has only just come back.
+                missing = "\(error)"
+                return nil
+            }
         }
 
         #expect(refused.count > 0)
         #expect(refused.filter { $0.answer.status != 503 }.map { "\($0.label): \($0.answer.text)" } == [])
         #expect(refused.allSatisfy { $0.answer.headers["retry-after"] != nil })
         #expect(accepted.count > 20)
-        let posted = Set(
-            accepted.filter { $0.answer.data.isEmpty && $0.answer.object["nextCursor"] == nil }.map(\.label)
-        )
-        #expect(posted.subtracting(texts) == [], "\(host.log)")
         #expect(texts.count == Set(texts).count)
-        #expect(unsent == 0)
         host.stop()
     }
 }

@@ -60,9 +60,10 @@ package struct UnexpectedAnswer: Error, CustomStringConvertible {
 
 /// Asks until there is an answer.
 ///
-/// - Throws: ``NeverHappened`` after `limit`.
+/// - Throws: ``NeverHappened`` after `limit`, with what `explain` says.
 package func eventually<Value>(
     within limit: Duration = .seconds(20),
+    otherwise explain: () -> String = { "" },
     _ ask: () async throws -> Value?
 ) async throws -> Value {
     let end = ContinuousClock.now + limit
@@ -70,7 +71,15 @@ package func eventually<Value>(
         if let value = try await ask() { return value }
         try await Task.sleep(for: .milliseconds(50))
     }
-    throw NeverHappened()
+    throw NeverHappened(explanation: explain())
 }
 
-package struct NeverHappened: Error {}
+/// What was waited for didn't come.
+package struct NeverHappened: Error, CustomStringConvertible {
+    let explanation: String
+    package var description: String { "what was waited for never happened \(explanation)" }
+
+    init(explanation: String = "") {
+        self.explanation = explanation
+    }
+}
