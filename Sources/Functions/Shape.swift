@@ -48,10 +48,12 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
                 },
                 body: declaration.bodyExample
             )
-            // Absent members decode differently from given ones: an Input that can't be without one is a fault too.
+            // Absent members decode differently from given ones: an Input that can't be without one is a fault too. Whether
+            // one of several must be there is another matter.
             if case .json(let fields, _) = declaration.body {
                 let required = fields.filter { if case .required = $0.presence { true } else { false } }
-                _ = try read(
+                let lean = Shape(path: declaration.path, query: declaration.query, body: declaration.body)
+                _ = try lean.read(
                     path: declaration.pathExample,
                     query: [],
                     body: .object(required.compactMap { field in field.example.map { .init(field.name, $0) } })

@@ -123,7 +123,9 @@ extension PageRequest {
         return try PageRequest(
             limit: limit,
             cursor: cursor,
-            scope: ["messages", organisation.description, ticket.description, order.rawValue].joined(separator: "\u{0}"),
+            scope: ["messages", organisation.description, ticket.description, order.rawValue].joined(
+                separator: "\u{0}"
+            ),
             key: context.services.cursorKey
         )
     }
