@@ -36,25 +36,33 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
 
     /// Decodes the declared examples, which shows that `Input` and the fields agree; `runner check` calls it.
     ///
+    /// Whether all members make sense together isn't looked at: an example has those too that exclude each other.
+    ///
     /// - Returns: a sentence per fault.
     package func faultsOfExamples() -> [String] {
         let lacking = declaration.allFields.filter { $0.example == nil }.map { "\"\($0.name)\" lacks an example" }
         guard lacking.isEmpty else { return lacking }
+        let fields = InputDeclaration(
+            path: declaration.path,
+            query: declaration.query,
+            body: declaration.body,
+            also: nil
+        )
+        func read(query: [(name: String, value: String)], body: JSON?) throws {
+            let value = try fields.check(path: declaration.pathExample, query: query, body: body)
+            _ = try ShapeDecoder.decode(Input.self, from: value)
+        }
         do {
-            _ = try read(
-                path: declaration.pathExample,
+            try read(
                 query: declaration.query.compactMap { field in
                     field.example.map { (field.name, InputDeclaration.spelled($0)) }
                 },
                 body: declaration.bodyExample
             )
-            // Absent members decode differently from given ones: an Input that can't be without one is a fault too. Whether
-            // one of several must be there is another matter.
+            // Absent members decode differently from given ones: an Input that can't be without one is a fault too.
             if case .json(let fields, _) = declaration.body {
                 let required = fields.filter { if case .required = $0.presence { true } else { false } }
-                let lean = Shape(path: declaration.path, query: declaration.query, body: declaration.body)
-                _ = try lean.read(
-                    path: declaration.pathExample,
+                try read(
                     query: [],
                     body: .object(required.compactMap { field in field.example.map { .init(field.name, $0) } })
                 )

@@ -11,9 +11,12 @@ extension APIClient {
     ///
     /// - Returns: how often it had to be posted.
     /// - Throws: ``UnexpectedAnswer`` for an answer that trying again would not change, ``NeverHappened`` after a minute.
-    package func persistentWebhook(_ channel: String, from phone: String, _ text: String, id: String) async throws
-        -> Int
-    {
+    package func persistentWebhook(
+        _ channel: String,
+        from phone: String,
+        _ text: String,
+        id: String
+    ) async throws -> Int {
         let end = ContinuousClock.now + .seconds(60)
         var attempts = 0
         while ContinuousClock.now < end {

@@ -1,3 +1,4 @@
+import Foundation
 import Functions
 import HTTPTypes
 import Hummingbird
