@@ -24,7 +24,7 @@ struct CreateChannel: HTTPFunction {
         ]),
         also: { body, check in
             guard let kind = body["type"]?.string.flatMap(Channel.Kind.init) else { return }
-            _ = parts(of: kind, body["credentials"], body["settings"], &check)
+            _ = parts(of: kind, body.given("credentials"), body.given("settings"), &check)
         }
     )
 
@@ -37,9 +37,8 @@ struct CreateChannel: HTTPFunction {
         _ settings: JSON?,
         _ check: inout FieldCheck
     ) -> (credentials: JSON, settings: JSON) {
-        func given(_ value: JSON?) -> JSON { value.flatMap { $0 == .null ? nil : $0 } ?? [:] }
-        let credentials = check.object(given(credentials), ChannelCredentials.fields(of: kind), at: "/credentials")
-        let settings = JSON.object(check.object(given(settings), ChannelSettings.fields(of: kind), at: "/settings"))
+        let credentials = check.object(credentials ?? [:], ChannelCredentials.fields(of: kind), at: "/credentials")
+        let settings = JSON.object(check.object(settings ?? [:], ChannelSettings.fields(of: kind), at: "/settings"))
         ChannelSettings.check(settings, kind: kind, into: &check)
         return (.object(credentials), settings)
     }
