@@ -24,8 +24,12 @@ import Testing
         let host = try await RunningHost()
         let acme = try await Organisation.signUp(host.api)
         try await host.database.script("UPDATE users SET role = 'agent' WHERE id = '\(acme.user)'")
-        let session = try await host.api.post("/auth/login", ["email": acme.email, "password": "correct horse battery"])
-        let agent = host.api.with(token: try #require(session.string("accessToken")))
+        let session = try await host.api.post(
+            "/auth/login",
+            ["email": acme.email, "password": "correct horse battery"]
+        )
+        let token: String = try #require(session.string("accessToken"))
+        let agent = host.api.with(token: token)
 
         for endpoint in try Endpoint.all() where !endpoint.isPublic && !endpoint.isStream {
             let answer = try await agent.call(
