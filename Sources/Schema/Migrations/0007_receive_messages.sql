@@ -408,9 +408,7 @@ BEGIN
         RETURNING id, ticket_id
     )
     INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
-    SELECT org, 'message.created', m.id, m.ticket_id,
-           jsonb_build_object('ticketId', m.ticket_id, 'direction', 'inbound', 'status', 'received')
-      FROM inserted m;
+    SELECT org, 'message.created', m.id, m.ticket_id, '{"direction": "inbound", "status": "received"}' FROM inserted m;
     GET DIAGNOSTICS stored = ROW_COUNT;
     IF stored < cardinality(message_senders) THEN
         RAISE EXCEPTION 'a message was stored by another transaction' USING ERRCODE = 'serialization_failure';
