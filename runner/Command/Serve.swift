@@ -52,6 +52,7 @@ struct Serve: AsyncParsableCommand {
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
         let services = try Bootstrap.services(settings, logger: logger)
+        try await refuseUnboundRole(services)
         var host = HostOptions()
         host.selection = try selection(manifest)
         host.address = address
@@ -63,6 +64,15 @@ struct Serve: AsyncParsableCommand {
             link?.tellReady()
         }
         try await Host(pairs, services: services, options: host, logger: logger).run()
+    }
+
+    /// A role that row-level security doesn't bind would serve every organisation's rows to every other; a database that is
+    /// away is waited for by those who ask.
+    private func refuseUnboundRole(_ services: Services) async throws {
+        // Thrown: away, and asked again by whoever needs it.
+        guard let fault = try? await Schema.roleFault(services.postgres) else { return }
+        Terminal.error("DATABASE_URL: \(fault)")
+        throw ExitCode(78)
     }
 
     private func selection(_ manifest: Manifest) throws -> HostOptions.Selection {
