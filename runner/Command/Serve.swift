@@ -4,6 +4,7 @@ import Functions
 import Host
 import Logging
 import Manifest
+import Postgres
 import Schema
 
 struct Serve: AsyncParsableCommand {
@@ -69,8 +70,18 @@ struct Serve: AsyncParsableCommand {
     /// A role that row-level security doesn't bind would serve every organisation's rows to every other; a database that is
     /// away is waited for by those who ask.
     private func refuseUnboundRole(_ services: Services) async throws {
-        // Thrown: away, and asked again by whoever needs it.
-        guard let fault = try? await Schema.roleFault(services.postgres) else { return }
+        do {
+            // Before the first migration there are neither rows nor roles; /ready says what is missing.
+            guard try await Schema.version(of: services.postgres) > 0,
+                let fault = try await Schema.roleFault(services.postgres)
+            else { return }
+            try refuse(fault)
+        } catch is PostgresError {
+            return
+        }
+    }
+
+    private func refuse(_ fault: String) throws {
         Terminal.error("DATABASE_URL: \(fault)")
         throw ExitCode(78)
     }
