@@ -79,23 +79,30 @@ import Testing
 
     @Test func aCrashBetweenTheCommitAndItsAnswerIsMadeGoodByTheKey() async throws {
         let world = try await World()
-        // The commit takes a second, in which the host is killed: the server goes on without it.
+        // The commit waits for a lock of ours, and meanwhile the host is killed: the server goes on without it.
         try await world.host.database.script(
             """
-            CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+            CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$;
             CREATE CONSTRAINT TRIGGER wait_at_commit AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED
                 FOR EACH ROW WHEN (NEW.text = 'lost answer') EXECUTE FUNCTION wait_at_commit();
             """
         )
 
-        let lost = Task { try await world.post("lost answer", key: "k1") }
-        _ = try await eventually {
-            try await world.host.database.integer(
-                "SELECT count(*) AS value FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
-            ) == 1 ? true : nil
+        let owner = world.host.database.owner()
+        let unanswered = try await owner.withConnection { connection in
+            _ = try await connection.query("SELECT pg_advisory_lock(42)")
+            let lost = Task { try await world.post("lost answer", key: "k1") }
+            _ = try await eventually {
+                try await world.host.database.integer(
+                    "SELECT count(*) AS value FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
+                ) == 1 ? true : nil
+            }
+            world.host.kill()
+            _ = try await connection.query("SELECT pg_advisory_unlock(42)")
+            return try? await lost.value  // its connection ended with the host
         }
-        world.host.kill()
-        let unanswered = try? await lost.value  // its connection ends with the host
+        await owner.shutdown()
         _ = try await eventually { try await world.rows("lost answer") == 1 ? true : nil }
         try await world.host.start()
         let answer = try await world.post("lost answer", key: "k1")

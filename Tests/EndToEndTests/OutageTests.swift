@@ -65,7 +65,7 @@ import Testing
         let posted = Set(
             accepted.filter { $0.answer.data.isEmpty && $0.answer.object["nextCursor"] == nil }.map(\.label)
         )
-        #expect(posted.subtracting(texts) == [])
+        #expect(posted.subtracting(texts) == [], "\(host.log)")
         #expect(texts.count == Set(texts).count)
         #expect(unsent == 0)
         host.stop()

@@ -50,6 +50,21 @@ final class LockedProcess: @unchecked Sendable {
         return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""  // gone with the folder: nothing to show
     }
 
+    /// Waits until it listens on the port.
+    func listens(on port: Int) async throws {
+        do {
+            _ = try await eventually { FreePort.isTaken(port) ? true : nil }
+        } catch {
+            throw NotListening(port: port, log: log)
+        }
+    }
+
+    struct NotListening: Error, CustomStringConvertible {
+        let port: Int
+        let log: String
+        var description: String { "nobody listens on port \(port):\n\(log)" }
+    }
+
     private func removeLog() {
         let path = lock.withLock { logPath }
         if !path.isEmpty { try? FileManager.default.removeItem(atPath: path) }  // a file that stays is in nobody's way

@@ -12,8 +12,11 @@ extension RunningHost {
     package func waitingJobs() async throws -> Int {
         let answer = try await api.get("/metrics")
         guard answer.status == 200 else { throw UnexpectedAnswer(answer) }
+        let lines = answer.text.split(separator: "\n").filter { $0.hasPrefix("delightchat_queue_jobs{") }
+        // None while Redis is away, which is no sign of rest.
+        guard !lines.isEmpty else { return .max }
         var sum = 0
-        for line in answer.text.split(separator: "\n") where line.hasPrefix("delightchat_queue_jobs{") {
+        for line in lines {
             guard !line.contains("state=\"failed\""),
                 let value = line.split(separator: " ").last.flatMap({ Double($0) })
             else { continue }

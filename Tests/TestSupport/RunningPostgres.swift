@@ -45,7 +45,7 @@ package final class RunningPostgres: Sendable {
                 "unix_socket_directories=\(folder)", "-c", "fsync=off", "-c", "max_connections=100", "-c", "jit=off",
             ]
         )
-        _ = try await eventually { FreePort.isTaken(port) ? true : nil }
+        try await process.listens(on: port)
     }
 
     private var data: String { folder + "/data" }

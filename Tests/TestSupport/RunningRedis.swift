@@ -34,6 +34,6 @@ package final class RunningRedis: Sendable {
             ],
             environment: ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""]
         )
-        _ = try await eventually { FreePort.isTaken(port) ? true : nil }
+        try await process.listens(on: port)
     }
 }
