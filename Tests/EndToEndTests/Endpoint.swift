@@ -11,8 +11,11 @@ struct Endpoint: Sendable, CustomStringConvertible {
     let path: PathPattern
     /// Whether it needs no token.
     let isPublic: Bool
+    let isForAdmins: Bool
     /// Whether its answer may never end.
     let isStream: Bool
+    /// How many bytes of JSON it takes.
+    let bodyLimit: Int
     let input: InputDeclaration
 
     var description: String { "\(name) (\(method) \(path))" }
@@ -31,7 +34,9 @@ struct Endpoint: Sendable, CustomStringConvertible {
                 method: trigger.method.rawValue,
                 path: trigger.path,
                 isPublic: function.access == .public,
+                isForAdmins: function.access == .admin,
                 isStream: function.timeout == nil,
+                bodyLimit: function.bodyLimits.limit(for: "application/json"),
                 input: hosted.input
             )
         }
@@ -73,6 +78,16 @@ struct Endpoint: Sendable, CustomStringConvertible {
             }
         }
         return text
+    }
+
+    /// The path with well-formed ids that no row has, in this organisation.
+    func pathToNowhere(in organisation: String) -> String {
+        let ids = Dictionary(ids.map { ($0.parameter, "01936f5e-7a00-7000-8000-00000000dead") }) { first, _ in first }
+        return path(ids.merging(["orgId": organisation]) { $1 }) ?? ""
+    }
+
+    var takesJSON: Bool {
+        if case .json = input.body { true } else { false }
     }
 
     /// Bodies made of the fields' examples: the required members alone, with each optional one, and with all of them.

@@ -210,7 +210,9 @@ extension APIClient.Answer {
         var problem = object
         problem["instance"] = nil
         problem["requestId"] = nil
-        return "\(status) " + problem.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+        // Serialisation of what was parsed can't fail.
+        let bytes = (try? JSONSerialization.data(withJSONObject: problem, options: .sortedKeys)) ?? body
+        return "\(status) \(String(decoding: bytes, as: UTF8.self))"
     }
 
     fileprivate var pointers: [String] {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// One run of the executable that ends by itself.
+/// One run of a program that ends by itself.
 package struct Command: Sendable {
     package let status: Int32
     package let output: String
@@ -8,11 +8,20 @@ package struct Command: Sendable {
 
     /// Runs `runner` with these arguments and waits for its end.
     package static func run(_ arguments: [String], in folder: String = Checkout.root) async throws -> Command {
+        try await run(Checkout.executable, arguments, in: folder)
+    }
+
+    /// Runs lines as somebody types them into a terminal.
+    package static func shell(_ script: String) async throws -> Command {
+        try await run("/bin/bash", ["-c", script], in: NSTemporaryDirectory())
+    }
+
+    private static func run(_ program: String, _ arguments: [String], in folder: String) async throws -> Command {
         let path = NSTemporaryDirectory() + "delightchat-command-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: path) }  // a folder that stays is in nobody's way
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Checkout.executable)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.environment = ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""]
         process.currentDirectoryURL = URL(fileURLWithPath: folder)

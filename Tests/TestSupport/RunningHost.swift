@@ -67,7 +67,7 @@ package final class RunningHost: Sendable {
         throw HostEnded(log: process.log)
     }
 
-    /// What it wrote to standard error since its last start.
+    /// What it wrote since its last start.
     package var log: String { process.log }
 
     struct HostEnded: Error, CustomStringConvertible {

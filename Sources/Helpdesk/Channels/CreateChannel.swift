@@ -37,8 +37,9 @@ struct CreateChannel: HTTPFunction {
         _ settings: JSON?,
         _ check: inout FieldCheck
     ) -> (credentials: JSON, settings: JSON) {
-        let credentials = check.object(credentials ?? [:], ChannelCredentials.fields(of: kind), at: "/credentials")
-        let settings = JSON.object(check.object(settings ?? [:], ChannelSettings.fields(of: kind), at: "/settings"))
+        func given(_ value: JSON?) -> JSON { if let value, value != .null { value } else { [:] } }
+        let credentials = check.object(given(credentials), ChannelCredentials.fields(of: kind), at: "/credentials")
+        let settings = JSON.object(check.object(given(settings), ChannelSettings.fields(of: kind), at: "/settings"))
         ChannelSettings.check(settings, kind: kind, into: &check)
         return (.object(credentials), settings)
     }
