@@ -111,6 +111,6 @@ let package = Package(
             path: "Tests/EndToEndTests",
             swiftSettings: settings
         ),
-        tests(of: "Helpdesk", ["Functions", "Postgres", "Redis", "Queue", "Security", logging]),
+        tests(of: "Helpdesk", ["Connectors", "Functions", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

@@ -10,7 +10,8 @@ package protocol Connector: Sendable {
     /// What to answer to the provider's handshake, or `nil` to refuse it.
     ///
     /// - Throws: ``WebhookFault/unavailable`` where the kind can't be connected yet.
-    func handshake(_ query: [(name: String, value: String)], for account: ChannelAccount) throws(WebhookFault) -> String?
+    func handshake(_ query: [(name: String, value: String)], for account: ChannelAccount) throws(WebhookFault)
+        -> String?
 
     /// Checks that a webhook's bytes are the provider's and reads what happened.
     ///

@@ -1,6 +1,6 @@
 /// Which connector serves which kind of channel.
 package enum Connectors {
-    /// - Parameter kind: a channel's `type`.
+    /// The connector for a channel's `type`.
     package static func connector(for kind: String) -> any Connector {
         switch kind {
         case "mock": MockConnector()

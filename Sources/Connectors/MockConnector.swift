@@ -95,7 +95,9 @@ struct MockConnector: Connector {
 
     /// `+` and 7…15 digits, without spaces, dots, dashes and brackets; a leading `00` is a `+`.
     static func normalised(phone: String) -> String? {
-        var digits = String(String.UnicodeScalarView(phone.unicodeScalars.filter { !" .-()[]\u{A0}".unicodeScalars.contains($0) }))
+        var digits = String(
+            String.UnicodeScalarView(phone.unicodeScalars.filter { !" .-()[]\u{A0}".unicodeScalars.contains($0) })
+        )
         if digits.hasPrefix("00") { digits = "+" + digits.dropFirst(2) }
         let number = digits.dropFirst().utf8
         guard digits.hasPrefix("+"), (7...15).contains(number.count), number.allSatisfy({ (0x30...0x39).contains($0) })

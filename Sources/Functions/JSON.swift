@@ -29,7 +29,9 @@ package enum JSON: Sendable, Hashable {
 
     /// The value of an object's member, if it is there and not `null`.
     package func given(_ name: String) -> JSON? {
-        self[name].flatMap { $0 == .null ? nil : $0 }
+        // Not by flatMap and a conditional: `nil` would be read as the literal of `.null`.
+        guard let value = self[name], value != .null else { return nil }
+        return value
     }
 
     package var string: String? {

@@ -1,5 +1,5 @@
 import Foundation
-import Postgres
+package import Postgres
 import Security
 
 /// One page of a list: how many rows, and after which.
@@ -36,7 +36,7 @@ package struct PageRequest: Sendable {
     }
 
     /// The cursor of the page after `rows`, or `nil` when they are the last.
-    func next(after rows: PostgresRows, keys: [String]) throws -> String? {
+    package func next(after rows: PostgresRows, keys: [String]) throws -> String? {
         guard rows.count > limit else { return nil }
         let last = rows[rows.startIndex + limit - 1]
         let values = try keys.map { JSON.string(try last.get($0, as: String.self)) }

@@ -7,6 +7,13 @@ package struct Organisation: Sendable {
     package let email: String
     package let api: APIClient
 
+    package init(id: String, user: String, email: String, api: APIClient) {
+        self.id = id
+        self.user = user
+        self.email = email
+        self.api = api
+    }
+
     /// Signs up with an address that nobody else has.
     package static func signUp(_ api: APIClient, name: String = "Acme") async throws -> Organisation {
         let email = "admin-\(UUID().uuidString.lowercased())@example.com"

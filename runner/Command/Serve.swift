@@ -4,6 +4,7 @@ import Functions
 import Host
 import Logging
 import Manifest
+import Postgres
 import Schema
 
 struct Serve: AsyncParsableCommand {
@@ -52,6 +53,7 @@ struct Serve: AsyncParsableCommand {
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
         let services = try Bootstrap.services(settings, logger: logger)
+        try await refuseUnboundRole(services)
         var host = HostOptions()
         host.selection = try selection(manifest)
         host.address = address
@@ -63,6 +65,25 @@ struct Serve: AsyncParsableCommand {
             link?.tellReady()
         }
         try await Host(pairs, services: services, options: host, logger: logger).run()
+    }
+
+    /// A role that row-level security doesn't bind would serve every organisation's rows to every other; a database that is
+    /// away is waited for by those who ask.
+    private func refuseUnboundRole(_ services: Services) async throws {
+        do {
+            // Before the first migration there are neither rows nor roles; /ready says what is missing.
+            guard try await Schema.version(of: services.postgres) > 0,
+                let fault = try await Schema.roleFault(services.postgres)
+            else { return }
+            try refuse(fault)
+        } catch is PostgresError {
+            return
+        }
+    }
+
+    private func refuse(_ fault: String) throws {
+        Terminal.error("DATABASE_URL: \(fault)")
+        throw ExitCode(78)
     }
 
     private func selection(_ manifest: Manifest) throws -> HostOptions.Selection {

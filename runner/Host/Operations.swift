@@ -53,12 +53,14 @@ struct Operations: Sendable {
         let away = [await postgres, isDraining() ? "draining" : nil].compactMap(\.self)
         let durability = await redis
         let all = away + (durability == nil ? ["redis"] : [])
-        return Answer.object(status: all.isEmpty ? 200 : 503) {
+        var answer = Answer.object(status: all.isEmpty ? 200 : 503) {
             $0.member("status", all.isEmpty ? "ready" : "unavailable")
             $0.name("away")
             $0.array { for part in all { $0.string(part) } }
             if let durability { $0.member("durability", durability) }
         }
+        if !all.isEmpty { answer.headers.append(("Retry-After", "1")) }
+        return answer
     }
 
     /// What is missing: `postgres`, `migrations` or nothing.

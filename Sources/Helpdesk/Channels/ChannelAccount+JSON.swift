@@ -2,9 +2,7 @@ import Connectors
 import Functions
 
 extension ChannelAccount {
-    /// - Parameters:
-    ///   - settings: the text of a JSON object.
-    ///   - credentials: opened, by name.
+    /// Of the text of the settings' JSON object and of opened credentials.
     init(_ channel: Channel.ID, settings: String, credentials: JSON) {
         self.init(
             channel: channel.uuid,

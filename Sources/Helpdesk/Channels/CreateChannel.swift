@@ -24,7 +24,7 @@ struct CreateChannel: HTTPFunction {
         ]),
         also: { body, check in
             guard let kind = body["type"]?.string.flatMap(Channel.Kind.init) else { return }
-            _ = parts(of: kind, body["credentials"], body["settings"], &check)
+            _ = parts(of: kind, body.given("credentials"), body.given("settings"), &check)
         }
     )
 

@@ -88,10 +88,8 @@ enum DeliveryVerdict: Sendable, Equatable {
     static let maxAttempts = 8
     static let maxAge = Duration.seconds(3600)
 
-    /// - Parameters:
-    ///   - attempts: how many have begun, from 1.
-    ///   - age: how long ago the first one did.
-    ///   - jitter: 0…1, how much of the backoff is waited.
+    /// Decides by the answer, how many attempts have begun (from 1), how long ago the first one did, and how much of the
+    /// backoff is waited (0…1).
     init(_ result: SendResult, attempts: Int, age: Duration, jitter: Double, unanswered: UnansweredSend) {
         switch result {
         case .accepted(let externalId, let isDelivered):

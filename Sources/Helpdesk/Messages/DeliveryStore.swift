@@ -61,7 +61,8 @@ struct DeliveryStore {
         case .again(let pause):
             [postponing(delivery.id, by: pause.inSeconds)]
         case .held(let fault):
-            [waiting(delivery.id), holding(delivery.channel, fault)]
+            // The channel first, as where somebody deletes or disables it: two that take both never wait in a circle.
+            [holding(delivery.channel, fault), waiting(delivery.id)]
         }
     }
 

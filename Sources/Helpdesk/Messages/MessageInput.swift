@@ -32,10 +32,8 @@ struct MessageInput: Decodable, Sendable {
         )
     )
 
-    /// The content, or `nil` where there is none.
-    ///
-    /// - Parameter pointer: where in the body the message lies.
-    /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for a template's components that can't be stored.
+    /// The content, or `nil` where there is none; `pointer` is where in the body the message lies. A template's components
+    /// that can't be stored are 422.
     func content(at pointer: String = "") throws(Failure) -> MessageContent? {
         if let components = template?["components"], !components.isStorable {
             throw Failure.invalid("\(pointer)/template/components", "must not contain U+0000 or numbers out of range")

@@ -123,13 +123,8 @@ extension PageRequest {
         return try PageRequest(
             limit: limit,
             cursor: cursor,
-            scope: ["messages", organisation.description, ticket.description, order.rawValue].joined(separator: "\u{0}"),
+            scope: ["messages", "\(organisation)", "\(ticket)", order.rawValue].joined(separator: "\u{0}"),
             key: context.services.cursorKey
         )
-    }
-
-    /// The cursor of the page after `rows`, or `nil` when they are the last.
-    func cursor(after rows: PostgresRows, keys: [String]) throws -> String? {
-        try JSON.parse(Answer.page(rows, self, keys: keys) { _, _, writer in writer.null() }.body)["nextCursor"]?.string
     }
 }

@@ -43,7 +43,12 @@ struct ReceiveMessage: BatchFunction {
     static let payload = Shape<Payload>(
         body: .json([
             .required("channelId", .uuid, doc: "also says whose message it is"),
-            .optional("externalId", .text(1...1024, .opaque), doc: "the provider's id: once per channel", example: "msg-123"),
+            .optional(
+                "externalId",
+                .text(1...1024, .opaque),
+                doc: "the provider's id: once per channel",
+                example: "msg-123"
+            ),
             .required(
                 "sender",
                 .object([
@@ -56,7 +61,12 @@ struct ReceiveMessage: BatchFunction {
             ),
             .optional("text", .text(anyLength, .opaque), example: "Where is my parcel?"),
             .optional("attachments", .list(.json), doc: "`{type, url, mimeType, name, size}` each", example: []),
-            .optional("replyTo", .text(1...1024, .opaque), doc: "the provider's id of the quoted message", example: "msg-1"),
+            .optional(
+                "replyTo",
+                .text(1...1024, .opaque),
+                doc: "the provider's id of the quoted message",
+                example: "msg-1"
+            ),
             .optional("providerAt", .time, doc: "the provider's time"),
             .optional("metadata", .json, doc: "an object that is kept", example: [:]),
         ])
@@ -139,7 +149,8 @@ struct ReceiveMessage: BatchFunction {
         }
     }
 
-    private static func keeping(_ failed: FailedJob, from channel: Channel.ID, of organisation: Organisation.ID) -> SQL {
+    private static func keeping(_ failed: FailedJob, from channel: Channel.ID, of organisation: Organisation.ID) -> SQL
+    {
         let job = failed.job
         return """
             INSERT INTO unprocessed_events
@@ -175,7 +186,9 @@ extension ReceiveMessage.Payload {
             return "data/sender needs a phone, a handle or an externalId"
         }
         if let metadata {
-            guard case .object = metadata, metadata.isStorable else { return "data/metadata must be an object without U+0000" }
+            guard case .object = metadata, metadata.isStorable else {
+                return "data/metadata must be an object without U+0000"
+            }
         }
         guard (attachments ?? []).allSatisfy({ $0.members != nil && $0.isStorable }) else {
             return "data/attachments must be objects without U+0000"

@@ -85,7 +85,7 @@ struct SendMessage: HTTPFunction {
         return content
     }
 
-    /// - Parameter channel: a row with the columns of ``MessageStore/lockTicket(_:)``.
+    /// Refuses what may not be sent at present; `channel` is a row with the columns of ``MessageStore/lockTicket(_:)``.
     static func check(_ content: MessageContent, mayLeave channel: PostgresRow, at pointer: String = "") throws {
         // Input is checked before state: an answer outside the window is 422 even where the channel is gone.
         if try channel.get("channel_type", as: String.self) == "whatsapp", content.template == nil,

@@ -51,7 +51,8 @@ struct CreateTicket: HTTPFunction {
             .optional(
                 "message",
                 .object([MessageInput.text, MessageInput.template]),
-                doc: "sent to the contact; either a text or a template"
+                doc: "sent to the contact; either a text or a template",
+                example: ["text": "Hello Jane"]
             ),
         ]),
         also: { check($0, &$1) }

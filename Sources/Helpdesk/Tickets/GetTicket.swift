@@ -33,7 +33,7 @@ struct GetTicket: HTTPFunction {
         ])
         let (tickets, messages) = (results[0], results[1])
         guard !tickets.isEmpty else { throw Failure.notFound("ticket") }
-        let cursor = try page.cursor(after: messages, keys: MessageStore.keys)
+        let cursor = try page.next(after: messages, keys: MessageStore.keys)
         return Answer.object {
             Ticket.record.write(membersOf: tickets, row: 0, into: &$0)
             $0.name("messages")

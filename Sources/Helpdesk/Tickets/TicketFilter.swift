@@ -83,7 +83,8 @@ struct TicketFilter: Sendable {
         }
         if let channels {
             conditions.append(
-                channels.count == 1 ? "t.channel_id = \(channels[0])" : "t.channel_id = ANY (\(channels.map(\.uuid))::uuid[])"
+                channels.count == 1
+                    ? "t.channel_id = \(channels[0])" : "t.channel_id = ANY (\(channels.map(\.uuid))::uuid[])"
             )
         }
         switch assignee {

@@ -119,8 +119,9 @@ GRANT EXECUTE ON FUNCTION find_or_make_contact(uuid, uuid, text, text, text, tex
 -- Raises 40001, to be run again, when another transaction made one of the ids or messages at the same time.
 --
 -- Every look-up is by a key, for as many rows as the batch has. Left to itself the planner reads a whole organisation's
--- contacts or tickets instead, above all while it has no statistics; so each look-up is fenced by OFFSET 0, rows are changed
--- one by one, nothing joins two of the arrays, and plans are kept (making ten of them takes longer than storing a message).
+-- contacts or tickets instead, above all while it has no statistics; so each look-up is fenced by OFFSET 0, loops over keys are
+-- the only joins, and nothing joins two of the arrays. Plans are kept (making ten of them takes longer than storing a message)
+-- but for the statements that would keep a bad one from when the tables were empty.
 CREATE FUNCTION receive_messages(
     org uuid,
     -- Each id of each sender; the channel is NULL for a phone.
@@ -133,6 +134,9 @@ CREATE FUNCTION receive_messages(
 ) RETURNS integer
     LANGUAGE plpgsql VOLATILE
     SET enable_seqscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_material = off
     SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
@@ -161,10 +165,6 @@ DECLARE
     -- Of which conversations the ticket is new, and of which it was there.
     opened integer[];
     kept integer[];
-    old_statuses text[];
-    new_statuses text[];
-    status_then text;
-    status_now text;
     talk integer;
     first_number bigint;
     assignees uuid[];
@@ -370,11 +370,9 @@ BEGIN
         SELECT org, 'ticket.created', c.id, c.id,
                jsonb_build_object('channelId', c.channel_id, 'contactId', c.contact_id, 'assigneeId', c.assignee_id)
           FROM created c;
-        FOREACH talk IN ARRAY opened LOOP
-            UPDATE conversations v
-               SET ticket_id = talk_tickets[talk]
-             WHERE v.org_id = org AND v.channel_id = talk_channels[talk] AND v.contact_id = talk_contacts[talk];
-        END LOOP;
+        INSERT INTO conversations (org_id, channel_id, contact_id, ticket_id)
+        SELECT org, talk_channels[o.talk], talk_contacts[o.talk], talk_tickets[o.talk] FROM unnest(opened) AS o (talk)
+        ON CONFLICT (org_id, channel_id, contact_id) DO UPDATE SET ticket_id = excluded.ticket_id;
     END IF;
 
     -- What they quote, where it is known; planned anew as above.
@@ -410,9 +408,7 @@ BEGIN
         RETURNING id, ticket_id
     )
     INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
-    SELECT org, 'message.created', m.id, m.ticket_id,
-           jsonb_build_object('ticketId', m.ticket_id, 'direction', 'inbound', 'status', 'received')
-      FROM inserted m;
+    SELECT org, 'message.created', m.id, m.ticket_id, '{"direction": "inbound", "status": "received"}' FROM inserted m;
     GET DIAGNOSTICS stored = ROW_COUNT;
     IF stored < cardinality(message_senders) THEN
         RAISE EXCEPTION 'a message was stored by another transaction' USING ERRCODE = 'serialization_failure';
@@ -420,34 +416,38 @@ BEGIN
 
     -- The tickets that were there before.
     IF cardinality(kept) > 0 THEN
-        old_statuses := array_fill(NULL::text, ARRAY[cardinality(talk_tickets)]);
-        new_statuses := old_statuses;
-        FOREACH talk IN ARRAY kept LOOP
-            SELECT t.status INTO status_then
-              FROM tickets t
-             WHERE t.org_id = org AND t.id = talk_tickets[talk]
-               FOR NO KEY UPDATE;
-            UPDATE tickets t
-               SET unread_count = t.unread_count + talk_counts[talk],
-                   last_message_at = greatest(t.last_message_at, talk_lasts[talk]),
-                   status = CASE WHEN t.status = 'closed' AND reopen_within = interval '0' THEN 'closed' ELSE 'open' END,
-                   closed_at = CASE WHEN reopen_within = interval '0' THEN t.closed_at END,
-                   updated_at = now()
-             WHERE t.org_id = org AND t.id = talk_tickets[talk]
-            RETURNING t.status INTO status_now;
-            old_statuses[talk] := status_then;
-            new_statuses[talk] := status_now;
-        END LOOP;
-        INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
-        SELECT org, 'ticket.updated', talk_tickets[k.talk], talk_tickets[k.talk],
-               CASE
-                   WHEN old_statuses[k.talk] = new_statuses[k.talk] THEN '{"fields": ["lastMessageAt", "unreadCount"]}'::jsonb
-                   ELSE jsonb_build_object(
-                       'fields', '["status", "lastMessageAt", "unreadCount"]'::jsonb,
-                       'status', jsonb_build_object('from', old_statuses[k.talk], 'to', new_statuses[k.talk])
-                   )
-               END
-          FROM unnest(kept) AS k (talk);
+        EXECUTE $query$
+            WITH changed AS (
+                UPDATE tickets t
+                   SET unread_count = t.unread_count + b.count,
+                       last_message_at = greatest(t.last_message_at, b.last),
+                       status = CASE WHEN b.status = 'closed' AND $6 = interval '0' THEN 'closed' ELSE 'open' END,
+                       closed_at = CASE WHEN $6 = interval '0' THEN t.closed_at END,
+                       updated_at = now()
+                  FROM (
+                        SELECT k.id, k.status, $4[x.talk] AS count, $5[x.talk] AS last
+                          FROM unnest($2) AS x (talk)
+                         CROSS JOIN LATERAL (
+                               SELECT l.id, l.status FROM tickets l WHERE l.org_id = $1 AND l.id = $3[x.talk]
+                                  FOR NO KEY UPDATE
+                               ) k
+                       OFFSET 0
+                       ) b
+                 WHERE t.org_id = $1 AND t.id = b.id
+                RETURNING t.id, b.status AS status_then, t.status AS status_now
+            )
+            INSERT INTO events (org_id, type, entity_id, ticket_id, payload)
+            SELECT $1, 'ticket.updated', c.id, c.id,
+                   CASE
+                       WHEN c.status_then = c.status_now THEN '{"fields": ["lastMessageAt", "unreadCount"]}'::jsonb
+                       ELSE jsonb_build_object(
+                           'fields', '["status", "lastMessageAt", "unreadCount"]'::jsonb,
+                           'status', jsonb_build_object('from', c.status_then, 'to', c.status_now)
+                       )
+                   END
+              FROM changed c
+            $query$
+            USING org, kept, talk_tickets, talk_counts, talk_lasts, reopen_within;
     END IF;
 
     -- STOP and START: the newest that was accepted holds, whatever order they are stored in.

@@ -122,7 +122,9 @@ import Testing
             let jane = try await world.admin()
             let id = try await world.ticket(jane, on: try await world.mock(jane))
             _ = try await world.send("one", id, as: jane)
-            _ = try await world.owner.query("UPDATE messages SET attempts = 1, attempted_at = now(), first_attempted_at = now()")
+            _ = try await world.owner.query(
+                "UPDATE messages SET attempts = 1, attempted_at = now(), first_attempted_at = now()"
+            )
 
             #expect(try await world.deliver(id, of: jane) == .done())
 

@@ -131,7 +131,9 @@ import Testing
             #expect(try await world.column("SELECT count(*) FROM contacts") == ["2"])
             #expect(try await world.column("SELECT count(*) || ' ' || sum(unread_count) FROM tickets") == ["2 48"])
             #expect(try await world.column("SELECT count(*) FROM messages") == ["48"])
-            #expect(try await world.column("SELECT string_agg(number::text, ',' ORDER BY number) FROM tickets") == ["1,2"])
+            #expect(
+                try await world.column("SELECT string_agg(number::text, ',' ORDER BY number) FROM tickets") == ["1,2"]
+            )
         }
     }
 
@@ -148,7 +150,11 @@ import Testing
             )
             try await world.receive(web, .init(text: "by handle again", phone: nil, handle: "KIM"))
 
-            #expect(try await world.column("SELECT name || ' ' || phone || ' ' || handle FROM contacts") == ["Kim Doe +4915550001 Kim"])
+            #expect(
+                try await world.column("SELECT name || ' ' || phone || ' ' || handle FROM contacts") == [
+                    "Kim Doe +4915550001 Kim"
+                ]
+            )
             #expect(try await world.column("SELECT unread_count FROM tickets") == ["4"])
         }
     }
@@ -239,7 +245,8 @@ import Testing
             let jane = try await world.admin()
             let web = try await world.mock(jane)
             let jobs = [
-                World.Inbound(text: "bad").data(web), World.Inbound(text: "nobody's").data(UUID().uuidString), "unreadable",
+                World.Inbound(text: "bad").data(web), World.Inbound(text: "nobody's").data(UUID().uuidString),
+                "unreadable",
             ].map { FailedJob(job: Job(queue: "inbound", name: "receive-message", data: $0.text), reason: "it is bad") }
             guard let function = Registry.functions.first(where: { $0.name == "receive-message" }),
                 case .queue(let worker) = function.hosted

@@ -44,7 +44,9 @@ import Testing
             #expect(ticket["lastMessageAt"] == second["createdAt"])
             #expect(ticket["messages"]?.array?.map { $0["text"] } == ["Help", "Here 🎉", "And more"])
             #expect(
-                try await world.column("SELECT changes::text FROM audit WHERE action = 'message.send' ORDER BY created_at")
+                try await world.column(
+                    "SELECT changes::text FROM audit WHERE action = 'message.send' ORDER BY created_at"
+                )
                     == [#"{"status": {"to": "open", "from": "closed"}}"#, "{}"]
             )
             #expect(try await world.queued("outbound").count == 2)
@@ -78,16 +80,23 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ([:], "/text is required without a template, an attachment or a macro"),
-        (["text": ""], "/text must have 1 to 4096 characters, not 0"),
-        (["macroId": "01936f5e-7a00-7000-8000-000000000001"], "/macroId is not a macro of this organisation"),
-        (["text": "x", "replyTo": "01936f5e-7a00-7000-8000-000000000001"], "/replyTo is not a message of this ticket"),
-        (["template": ["name": "a", "language": "en", "components": ["\0"]]],
-         "/template/components must not contain U+0000 or numbers out of range"),
-        (["note": true, "template": ["name": "a", "language": "en"]], "/template can't be part of a note"),
-        (["text": "x", "txt": 1], "/txt is not a known member"),
-    ] as [(JSON, String)])
+    @Test(
+        arguments: [
+            ([:], "/text is required without a template, an attachment or a macro"),
+            (["text": ""], "/text must have 1 to 4096 characters, not 0"),
+            (["macroId": "01936f5e-7a00-7000-8000-000000000001"], "/macroId is not a macro of this organisation"),
+            (
+                ["text": "x", "replyTo": "01936f5e-7a00-7000-8000-000000000001"],
+                "/replyTo is not a message of this ticket"
+            ),
+            (
+                ["template": ["name": "a", "language": "en", "components": ["\0"]]],
+                "/template/components must not contain U+0000 or numbers out of range"
+            ),
+            (["note": true, "template": ["name": "a", "language": "en"]], "/template can't be part of a note"),
+            (["text": "x", "txt": 1], "/txt is not a known member"),
+        ] as [(JSON, String)]
+    )
     func refuses(_ body: JSON, because fault: String) async throws {
         try await World.with { world in
             let jane = try await world.admin()
@@ -116,10 +125,15 @@ import Testing
             )
             try await world.receive(phone, .init(text: "Hi", providerAt: Date().addingTimeInterval(-86_000)))
             let inside = try await world.send("Hello", id, as: jane)
-            _ = try await world.owner.query("UPDATE conversations SET last_inbound_provider_at = now() - interval '25 hours'")
+            _ = try await world.owner.query(
+                "UPDATE conversations SET last_inbound_provider_at = now() - interval '25 hours'"
+            )
             let late = try await world.send("Hello", id, as: jane)
             let note = try await world.call(
-                "send-message", as: jane, path: ["ticketId": id], body: ["text": "x", "note": true]
+                "send-message",
+                as: jane,
+                path: ["ticketId": id],
+                body: ["text": "x", "note": true]
             )
 
             #expect([never, template, inside, late, note].map(\.status) == [422, 201, 201, 422, 201])

@@ -7,11 +7,13 @@ import Redis
 import TestSupport
 
 extension World {
-    /// Runs jobs of a worker in one call, as the host would.
-    ///
-    /// - Parameter acceptedAt: of the first job; those after it follow microsecond by microsecond.
-    func work(_ name: String, _ data: [JSON], acceptedAt: Int64? = nil, startedBefore: Int = 0) async throws -> [Outcome] {
-        guard let function = Registry.functions.first(where: { $0.name == name }), case .queue(let worker) = function.hosted
+    /// Runs jobs of a worker in one call, as the host would; `acceptedAt` is of the first one, those after it follow
+    /// microsecond by microsecond.
+    func work(_ name: String, _ data: [JSON], acceptedAt: Int64? = nil, startedBefore: Int = 0) async throws
+        -> [Outcome]
+    {
+        guard let function = Registry.functions.first(where: { $0.name == name }),
+            case .queue(let worker) = function.hosted
         else { throw UnknownFunction(name: name) }
         let start = acceptedAt ?? Int64(Date().timeIntervalSince1970 * 1_000_000)
         let jobs = data.enumerated().map { index, data in

@@ -12,7 +12,12 @@ import Testing
 
             var assignees: [JSON?] = []
             for user in [.string(joe.user.uuidString), .string(joe.user.uuidString), nil, nil] as [JSON] {
-                let reply = try await world.call("assign-ticket", as: jane, path: ["ticketId": id], body: ["userId": user])
+                let reply = try await world.call(
+                    "assign-ticket",
+                    as: jane,
+                    path: ["ticketId": id],
+                    body: ["userId": user]
+                )
                 assignees.append(reply["assignee"] == .null ? .null : reply["assignee.name"])
             }
 

@@ -32,7 +32,11 @@ import Testing
             let shown = try await world.show(reply.text("id"), as: jane)
             #expect(shown["messages.0.text"] == "Hello")
             #expect(shown["messages.0.status"] == "queued")
-            #expect(shown["messages.0.author"] == ["type": "user", "id": .string(jane.user.uuidString.lowercased()), "name": "Jane Doe"])
+            #expect(
+                shown["messages.0.author"] == [
+                    "type": "user", "id": .string(jane.user.uuidString.lowercased()), "name": "Jane Doe",
+                ]
+            )
             #expect(
                 try await world.queued("outbound")
                     == [["orgId": .string("\(jane.organisation)"), "ticketId": .string(reply.text("id"))]]
@@ -94,20 +98,36 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (["contact": ["phone": "+4915550001"]], "/channelId is required"),
-        (["channelId": "01936f5e-7a00-7000-8000-000000000001", "contact": ["phone": "+4915550001"]],
-         "/channelId is not a channel of this organisation"),
-        (["channelId": "WEB"], "/contactId is required without a contact"),
-        (["channelId": "WEB", "contact": ["name": "Kim"]], "/contact needs a phone, a handle or an email"),
-        (["channelId": "WEB", "contactId": "01936f5e-7a00-7000-8000-000000000001"],
-         "/contactId is not a contact of this organisation"),
-        (["channelId": "WEB", "contact": ["phone": "1"]], "/contact/phone must be a phone number: + and 7 to 15 digits"),
-        (["channelId": "WEB", "contact": ["phone": "+4915550001"], "assigneeId": "01936f5e-7a00-7000-8000-000000000001"],
-         "/assigneeId is not an active member"),
-        (["channelId": "WEB", "contact": ["phone": "+4915550001"], "message": [:]],
-         "/message/text is required without a template"),
-    ] as [(JSON, String)])
+    @Test(
+        arguments: [
+            (["contact": ["phone": "+4915550001"]], "/channelId is required"),
+            (
+                ["channelId": "01936f5e-7a00-7000-8000-000000000001", "contact": ["phone": "+4915550001"]],
+                "/channelId is not a channel of this organisation"
+            ),
+            (["channelId": "WEB"], "/contactId is required without a contact"),
+            (["channelId": "WEB", "contact": ["name": "Kim"]], "/contact needs a phone, a handle or an email"),
+            (
+                ["channelId": "WEB", "contactId": "01936f5e-7a00-7000-8000-000000000001"],
+                "/contactId is not a contact of this organisation"
+            ),
+            (
+                ["channelId": "WEB", "contact": ["phone": "1"]],
+                "/contact/phone must be a phone number: + and 7 to 15 digits"
+            ),
+            (
+                [
+                    "channelId": "WEB", "contact": ["phone": "+4915550001"],
+                    "assigneeId": "01936f5e-7a00-7000-8000-000000000001",
+                ],
+                "/assigneeId is not an active member"
+            ),
+            (
+                ["channelId": "WEB", "contact": ["phone": "+4915550001"], "message": [:]],
+                "/message/text is required without a template"
+            ),
+        ] as [(JSON, String)]
+    )
     func refuses(_ body: JSON, because fault: String) async throws {
         try await World.with { world in
             let jane = try await world.admin()
@@ -120,6 +140,24 @@ import Testing
             #expect(reply.faults == [fault])
             #expect(try await world.column("SELECT count(*) FROM tickets") == ["0"])
             #expect(try await world.column("SELECT count(*) FROM contacts") == ["0"])
+        }
+    }
+
+    @Test func nullIsAsGoodAsAbsent() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+
+            let reply = try await world.call(
+                "create-ticket",
+                as: jane,
+                body: [
+                    "channelId": .string(web), "contactId": nil, "assigneeId": nil, "tags": nil,
+                    "contact": ["phone": "+4915550001", "handle": nil], "message": ["text": "Hello", "template": nil],
+                ]
+            )
+
+            #expect(reply.status == 201)
         }
     }
 

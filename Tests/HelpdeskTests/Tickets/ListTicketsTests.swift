@@ -61,7 +61,11 @@ import Testing
                 ([("q", "'\"&|!(")], []),
             ]
             for (query, expected) in cases {
-                let reply = try await world.call("list-tickets", as: jane, query: query.map { (name: $0.0, value: $0.1) })
+                let reply = try await world.call(
+                    "list-tickets",
+                    as: jane,
+                    query: query.map { (name: $0.0, value: $0.1) }
+                )
                 #expect(reply.status == 200, "\(query)")
                 #expect(numbers(reply) == expected, "\(query)")
             }
@@ -111,7 +115,11 @@ import Testing
                 ([("status", "open,shut")], "status must be one of open, pending, closed"),
             ]
             for (query, fault) in cases {
-                let reply = try await world.call("list-tickets", as: jane, query: query.map { (name: $0.0, value: $0.1) })
+                let reply = try await world.call(
+                    "list-tickets",
+                    as: jane,
+                    query: query.map { (name: $0.0, value: $0.1) }
+                )
                 #expect(reply.status == 422)
                 #expect(reply.faults == [fault])
             }

@@ -38,13 +38,20 @@ import Testing
 
             var states: [JSON?] = []
             for status in ["closed", "closed", "pending", "open"] as [JSON] {
-                let reply = try await world.call("update-ticket", as: jane, path: ["ticketId": id], body: ["status": status])
+                let reply = try await world.call(
+                    "update-ticket",
+                    as: jane,
+                    path: ["ticketId": id],
+                    body: ["status": status]
+                )
                 states.append(reply["closedAt"] == .null ? reply["status"] : "closed")
             }
 
             #expect(states == ["closed", "closed", "pending", "open"])
             #expect(
-                try await world.audited(jane.organisation).suffix(3) == ["ticket.close", "ticket.reopen", "ticket.update"]
+                try await world.audited(jane.organisation).suffix(3) == [
+                    "ticket.close", "ticket.reopen", "ticket.update",
+                ]
             )
         }
     }
@@ -58,7 +65,9 @@ import Testing
 
             let bodies: [JSON] = [[:], ["status": "open", "priority": "normal", "tags": ["x", "x"], "subject": nil]]
             for body in bodies {
-                #expect(try await world.call("update-ticket", as: jane, path: ["ticketId": id], body: body).status == 200)
+                #expect(
+                    try await world.call("update-ticket", as: jane, path: ["ticketId": id], body: body).status == 200
+                )
             }
 
             #expect(try await world.show(id, as: jane) == before)
@@ -88,7 +97,8 @@ import Testing
             let id = try await world.ticket(jane, on: try await world.mock(jane))
 
             let calls: [(String, JSON?)] = [
-                ("get-ticket", nil), ("update-ticket", ["status": "closed"]), ("close-ticket", nil), ("read-ticket", nil),
+                ("get-ticket", nil), ("update-ticket", ["status": "closed"]), ("close-ticket", nil),
+                ("read-ticket", nil),
                 ("assign-ticket", ["userId": nil]), ("list-messages", nil), ("send-message", ["text": "x"]),
             ]
             for (function, body) in calls {

@@ -82,7 +82,10 @@ import Testing
             let jane = try await world.admin()
             let (disabled, deleted) = (try await world.mock(jane), try await world.mock(jane))
             _ = try await world.call(
-                "update-channel", as: jane, path: ["channelId": disabled], body: ["status": "disabled"]
+                "update-channel",
+                as: jane,
+                path: ["channelId": disabled],
+                body: ["status": "disabled"]
             )
             _ = try await world.call("delete-channel", as: jane, path: ["channelId": deleted])
 
