@@ -78,7 +78,7 @@ package struct APIClient: Sendable {
         request.httpMethod = method
         if let token { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
         if let json {
-            request.httpBody = try JSONSerialization.data(withJSONObject: json, options: [.fragmentsAllowed])
+            request.httpBody = try JSONSerialization.data(withJSONObject: json, options: [.fragmentsAllowed, .sortedKeys])
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         } else if let body {
             request.httpBody = body

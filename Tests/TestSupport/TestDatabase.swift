@@ -36,6 +36,8 @@ package struct TestDatabase: Sendable {
         var configuration = PostgresConfiguration(url: url)
         configuration.pipelinedConnections = 1
         configuration.pooledConnections = 4
+        // Databases are made one after another, however many suites ask at once.
+        configuration.statementTimeout = .seconds(300)
         return Postgres(configuration, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
