@@ -78,7 +78,10 @@ package struct APIClient: Sendable {
         request.httpMethod = method
         if let token { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
         if let json {
-            request.httpBody = try JSONSerialization.data(withJSONObject: json, options: [.fragmentsAllowed, .sortedKeys])
+            request.httpBody = try JSONSerialization.data(
+                withJSONObject: json,
+                options: [.fragmentsAllowed, .sortedKeys]
+            )
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         } else if let body {
             request.httpBody = body
