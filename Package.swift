@@ -107,7 +107,7 @@ let package = Package(
         tests(of: "Manifest"),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TestSupport", "Postgres", logging, "runner"],
+            dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],
             path: "Tests/EndToEndTests",
             swiftSettings: settings
         ),

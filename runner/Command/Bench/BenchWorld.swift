@@ -1,0 +1,183 @@
+import ArgumentParser
+import Fleet
+import Foundation
+import Logging
+import Postgres
+import Redis
+import Schema
+
+/// A PostgreSQL, a Redis and hosts of a measurement's own, in a folder that goes with it.
+final class BenchWorld {
+    let base: String
+    let database: String
+    let owner: String
+    let redis: String
+    private let port: Int
+    private let root: String
+    private let manifest: String
+    private let console = Console()
+    private var servers: [ChildProcess] = []
+    private var hosts: [ChildProcess] = []
+
+    /// Starts the servers and brings the schema up.
+    static func make(_ bundle: Bundle) async throws -> BenchWorld {
+        let root = "/tmp/delightchat-bench-\(ProcessInfo.processInfo.processIdentifier)"
+        try FileManager.default.createDirectory(
+            atPath: root,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o711]
+        )
+        let state = StateFolder(root: root)
+        try state.prepare()
+        let environment = ProcessInfo.processInfo.environment
+        let places = try await ServerPlaces(state, environment: environment)
+        let postgres = try PrivatePostgres(state, places: places)
+        let redis = PrivateRedis(state, places: places)
+        let world = BenchWorld(
+            root: root,
+            manifest: bundle.file.path,
+            database: postgres.applicationURL,
+            owner: postgres.ownerURL,
+            redis: redis.url
+        )
+        world.servers = [try await postgres.start(world.console), try await redis.start(world.console)]
+        _ = try await Migration.run(ownerURL: world.owner)
+        try await Migration.admit(world.database, ownerURL: world.owner)
+        return world
+    }
+
+    private init(root: String, manifest: String, database: String, owner: String, redis: String) {
+        self.root = root
+        self.manifest = manifest
+        self.database = database
+        self.owner = owner
+        self.redis = redis
+        port = 20_000 + Int(ProcessInfo.processInfo.processIdentifier) % 10_000
+        base = "http://127.0.0.1:\(port)"
+    }
+
+    /// The socket that pgbench connects to, as its `-h`.
+    var postgresSocketFolder: String {
+        URLComponents(string: owner)?.queryItems?.first { $0.name == "host" }?.value ?? ""
+    }
+
+    /// The socket that redis-benchmark connects to, as its `-s`.
+    var redisSocket: String {
+        URL(string: redis)?.path ?? ""
+    }
+
+    /// Starts a host and waits until it is ready.
+    func host(_ arguments: [String], port: Int? = nil) async throws {
+        guard let executable = Checkout.executable else { throw ValidationError("can't find my own executable") }
+        let port = port ?? self.port
+        var launch = Launch(
+            name: "host",
+            executable: executable,
+            arguments: ["serve", "-f", manifest, "--port", String(port)] + arguments,
+            environment: [
+                "DATABASE_URL": database, "REDIS_URL": redis, "LOG_LEVEL": "warning",
+                "JWT_SECRET": "a secret of the measurement, long enough", "PUBLIC_URL": base,
+                "ENCRYPTION_KEY": String(repeating: "0123456789abcdef", count: 4),
+            ]
+        )
+        launch.log = root + "/host.log"
+        hosts.append(try await ChildProcess.start(launch))
+        for _ in 0..<200 {
+            // Not there yet.
+            if (try? await Tool.run("curl", ["-sf", "http://127.0.0.1:\(port)/ready"])) != nil { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let log = (try? String(contentsOfFile: root + "/host.log", encoding: .utf8)) ?? ""  // nothing was written
+        throw ValidationError("The host did not become ready.\n\(log)")
+    }
+
+    /// Processor time of the first host so far.
+    var cpuSeconds: Double {
+        guard let host = hosts.first, let text = try? String(contentsOfFile: "/proc/\(host.pid)/stat", encoding: .utf8),
+            let end = text.lastIndex(of: ")")
+        else { return 0 }
+        let fields = text[end...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    /// Resident memory of the first host in MiB.
+    var residentMiB: Double {
+        guard let host = hosts.first,
+            let text = try? String(contentsOfFile: "/proc/\(host.pid)/statm", encoding: .utf8),
+            let pages = text.split(separator: " ").dropFirst().first.flatMap({ Double($0) })
+        else { return 0 }
+        return pages * Double(sysconf(Int32(_SC_PAGESIZE))) / 1_048_576
+    }
+
+    /// A file that goes with the world.
+    func write(_ name: String, _ text: String) throws -> String {
+        let path = root + "/" + name
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    /// A JSON request of the measurement's set-up; its answer's body.
+    func request(_ method: String, _ path: String, _ body: String, token: String? = nil) async throws -> [String: Any] {
+        var arguments = ["-sS", "-X", method, base + path, "-H", "Content-Type: application/json", "-d", body]
+        if let token { arguments += ["-H", "Authorization: Bearer \(token)"] }
+        let text = try await Tool.run("curl", arguments)
+        guard let object = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else {
+            throw ValidationError("\(path) answered \(text)")
+        }
+        return object
+    }
+
+    /// A session of the application's role.
+    func postgres() -> Postgres {
+        Postgres(
+            PostgresConfiguration(url: database),
+            logger: Logger(label: "bench", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+    }
+
+    func end() async {
+        for host in hosts { _ = await host.stop(SIGTERM, grace: .seconds(10)) }
+        for server in servers.reversed() { _ = await server.stop(SIGINT, grace: .seconds(10)) }
+        try? FileManager.default.removeItem(atPath: root)  // a folder in /tmp that is left does no harm
+    }
+}
+
+/// An organisation made for a measurement.
+struct BenchOrganisation {
+    let id: String
+    let user: String
+    let session: String
+    let token: String
+    let channel: String
+
+    static func make(in world: BenchWorld) async throws -> BenchOrganisation {
+        let answer = try await world.request(
+            "POST",
+            "/auth/signup",
+            #"{"organisationName":"Bench","name":"Ada","email":"ada@example.com","password":"correct horse battery"}"#
+        )
+        guard let token = answer["accessToken"] as? String,
+            let id = (answer["organisation"] as? [String: Any])?["id"] as? String,
+            let user = (answer["user"] as? [String: Any])?["id"] as? String,
+            let session = claim("sid", of: token)
+        else { throw ValidationError("signing up failed: \(answer)") }
+        let channel = try await world.request(
+            "POST",
+            "/orgs/\(id)/channels",
+            #"{"type":"mock","name":"Bench"}"#,
+            token: token
+        )
+        guard let channelId = channel["id"] as? String else { throw ValidationError("no channel: \(channel)") }
+        return BenchOrganisation(id: id, user: user, session: session, token: token, channel: channelId)
+    }
+
+    private static func claim(_ name: String, of token: String) -> String? {
+        var payload = String(token.split(separator: ".").dropFirst().first ?? "")
+        payload = payload.replacing("-", with: "+").replacing("_", with: "/")
+        payload += String(repeating: "=", count: (4 - payload.count % 4) % 4)
+        guard let data = Data(base64Encoded: payload) else { return nil }
+        let claims = try? JSONSerialization.jsonObject(with: data) as? [String: Any]  // made by us a moment ago
+        return claims?[name] as? String
+    }
+}
