@@ -9,6 +9,8 @@ package final class StateLock: Sendable {
     }
 
     deinit {
+        // A child between its fork and its exec still has the descriptor: closing ours alone would not free the lock yet.
+        flock(descriptor, LOCK_UN)
         close(descriptor)
     }
 

@@ -35,6 +35,10 @@ enum Tool {
         let path = try path(name)
         return try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
+                // Threads of the pool block every signal, and what they start inherits that: pgbench ends by SIGALRM.
+                var none = sigset_t()
+                sigemptyset(&none)
+                pthread_sigmask(SIG_SETMASK, &none, nil)
                 let process = Process()
                 process.executableURL = URL(fileURLWithPath: path)
                 process.arguments = arguments

@@ -88,23 +88,19 @@ struct BenchTickets: AsyncParsableCommand {
     /// Transactions per second of pgbench with 16 clients on what the endpoint sends, in one round trip like there.
     private func pgbench(_ world: BenchWorld, _ organisation: BenchOrganisation) async throws -> Double {
         let list = try MeasuredStatements.ticketList(of: organisation.id)
-        // Both in one message, like the endpoint's; prepared once by each client. (pgbench 15 hangs where a pipeline's
-        // statements are to be prepared by itself.)
         let script = """
-            \\if :prepared = 0
-            PREPARE enter AS SELECT enter_organisation('\(organisation.id)'::uuid, '\(organisation.user)'::uuid, \
+            \\startpipeline
+            SELECT enter_organisation('\(organisation.id)'::uuid, '\(organisation.user)'::uuid, \
             '\(organisation.session)'::uuid, 'admin');
-            PREPARE list AS \(list);
-            \\set prepared 1
-            \\endif
-            EXECUTE enter\\; EXECUTE list;
+            \(list);
+            \\endpipeline
 
             """
         let file = try world.write("tickets.sql", script)
         let output = try await Tool.run(
             "pgbench",
             [
-                "-n", "-D", "prepared=0", "-c", "16", "-j", "1", "-T", "\(options.seconds)", "-f", file,
+                "-n", "-M", "prepared", "-c", "16", "-j", "1", "-T", "\(options.seconds)", "-f", file,
                 "-h", world.postgresSocketFolder, "-U", "delightchat_api", "delightchat",
             ]
         )
