@@ -105,6 +105,7 @@ let package = Package(
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Manifest"),
+        tests(of: "Host", [logging, .product(name: "Hummingbird", package: "hummingbird")]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],

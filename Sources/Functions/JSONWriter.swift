@@ -18,10 +18,15 @@ package struct JSONWriter: Sendable {
     // Structure
 
     package mutating func object(_ members: (inout JSONWriter) throws -> Void) rethrows {
-        open(UInt8(ascii: "{"))
+        beginObject()
         try members(&self)
-        close(UInt8(ascii: "}"))
+        endObject()
     }
+
+    /// Opens an object that ``endObject()`` closes.
+    mutating func beginObject() { open(UInt8(ascii: "{")) }
+
+    mutating func endObject() { close(UInt8(ascii: "}")) }
 
     package mutating func array(_ elements: (inout JSONWriter) throws -> Void) rethrows {
         open(UInt8(ascii: "["))
@@ -37,7 +42,7 @@ package struct JSONWriter: Sendable {
     }
 
     /// A name whose quoted form and colon were made beforehand: `"id":`.
-    mutating func prepared(name: [UInt8]) {
+    mutating func prepared(name: UnsafeBufferPointer<UInt8>) {
         separate()
         bytes.append(contentsOf: name)
         needsComma = false

@@ -11,12 +11,14 @@ package struct Record: Sendable {
     package let selectList: SQL
     /// How many columns of an answer the record takes.
     package let width: Int
+    private let steps: RecordSteps
 
     package init(_ name: String, _ columns: [Column]) {
         self.name = name
         self.columns = columns
         let leaves = columns.flatMap(\.leaves)
         width = leaves.count
+        steps = RecordSteps(columns)
         selectList = SQL.joined(leaves.map { $0.sql ?? "NULL" }, separator: ", ")
     }
 
@@ -27,8 +29,7 @@ package struct Record: Sendable {
 
     /// Writes a row's members into an object that the caller has open, to which it may add others.
     package func write(membersOf rows: PostgresRows, row: Int, from first: Int = 0, into writer: inout JSONWriter) {
-        var at = first
-        for column in columns { column.write(rows, row: row, at: &at, into: &writer) }
+        steps.write(rows, row: row, from: first, into: &writer)
     }
 
     /// One member of the object.
@@ -49,7 +50,6 @@ package struct Record: Sendable {
         package let sql: SQL?
         package let isNullable: Bool
         package let doc: String
-        private let prepared: [UInt8]
 
         package init(
             _ name: String,
@@ -63,43 +63,15 @@ package struct Record: Sendable {
             self.sql = sql
             self.doc = doc
             isNullable = nullable
-            prepared = Array("\"\(name)\":".utf8)
         }
 
         /// The columns that are selected for it.
-        fileprivate var leaves: [Column] {
+        var leaves: [Column] {
             switch kind {
             case .object(let columns): columns.flatMap(\.leaves)
             case .list: []
             default: [self]
             }
-        }
-
-        fileprivate func write(_ rows: PostgresRows, row: Int, at column: inout Int, into writer: inout JSONWriter) {
-            if case .list = kind { return }
-            writer.prepared(name: prepared)
-            if case .object(let columns) = kind {
-                let isNull = isNullable && rows.withText(row: row, column: column) { $0 == nil }
-                if isNull {
-                    column += leaves.count
-                    writer.null()
-                } else {
-                    writer.object { for member in columns { member.write(rows, row: row, at: &column, into: &$0) } }
-                }
-                return
-            }
-            rows.withText(row: row, column: column) { text in
-                guard let text else { return writer.null() }
-                switch kind {
-                case .text, .uuid, .choice: writer.string(text)
-                case .integer, .number, .json: writer.verbatim(text)
-                case .boolean: writer.bool(text.first == UInt8(ascii: "t"))
-                case .time: writer.time(text)
-                case .texts: writer.array { for element in [String](postgresText: text) ?? [] { $0.string(element) } }
-                case .object, .list: writer.null()
-                }
-            }
-            column += 1
         }
     }
 }

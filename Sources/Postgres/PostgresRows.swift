@@ -34,6 +34,10 @@ package struct PostgresRows: RandomAccessCollection, Sendable {
     /// The first column of that name, exactly as the server spells it.
     package func columnIndex(_ name: String) -> Int? { result.columnIndex(name) }
 
+    package func isNull(row: Int, column: Int) -> Bool {
+        withText(row: row, column: column) { $0 == nil }
+    }
+
     /// Lends the text of a value without a copy; `nil` is SQL NULL. The bytes must not be kept beyond the call.
     /// A row or column out of range traps.
     package func withText<R, E: Error>(
