@@ -65,6 +65,7 @@ package struct Answer: Sendable {
 
 /// How an answer is described.
 package enum OutputDeclaration: Sendable {
+    /// 204.
     case none
     case object(Record, status: Int)
     case page(of: Record)

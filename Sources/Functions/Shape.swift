@@ -9,15 +9,17 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     ///   - path: ids and words of the route, but `orgId`, which the host compares with the token.
     ///   - query: parameters; unknown ones are ignored. A list is one parameter with commas.
     ///   - body: what body the function reads.
+    ///   - example: a body that makes sense as a whole, where the fields' own examples together don't.
     ///   - also: what the fields alone can't tell of a body, reported together with their faults. It gets the object as it
     ///     came, whose members may be of any type.
     package init(
         path: [Field] = [],
         query: [Field] = [],
         body: InputDeclaration.Body = .none,
+        example: JSON? = nil,
         also: (@Sendable (_ body: JSON, _ check: inout FieldCheck) -> Void)? = nil
     ) {
-        declaration = InputDeclaration(path: path, query: query, body: body, also: also)
+        declaration = InputDeclaration(path: path, query: query, body: body, wholeExample: example, also: also)
     }
 
     /// The input of one call, or every fault at once.
@@ -46,6 +48,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
             path: declaration.path,
             query: declaration.query,
             body: declaration.body,
+            wholeExample: nil,
             also: nil
         )
         func read(query: [(name: String, value: String)], body: JSON?) throws {
@@ -57,8 +60,12 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
                 query: declaration.query.compactMap { field in
                     field.example.map { (field.name, InputDeclaration.spelled($0)) }
                 },
-                body: declaration.bodyExample
+                body: fields.bodyExample
             )
+            if let example = declaration.wholeExample {
+                let value = try declaration.check(path: declaration.pathExample, query: [], body: example)
+                _ = try ShapeDecoder.decode(Input.self, from: value)
+            }
             // Absent members decode differently from given ones: an Input that can't be without one is a fault too.
             if case .json(let fields, _) = declaration.body {
                 let required = fields.filter { if case .required = $0.presence { true } else { false } }
@@ -89,6 +96,7 @@ package struct InputDeclaration: Sendable {
     package let path: [Field]
     package let query: [Field]
     package let body: Body
+    let wholeExample: JSON?
     let also: (@Sendable (JSON, inout FieldCheck) -> Void)?
 
     package var allFields: [Field] {
@@ -103,6 +111,7 @@ package struct InputDeclaration: Sendable {
     }
 
     package var bodyExample: JSON? {
+        if let wholeExample { return wholeExample }
         guard case .json(let fields, _) = body else { return nil }
         return FieldType.object(fields).example
     }
