@@ -152,7 +152,7 @@ package struct FieldCheck: Sendable {
             }
             return text
         case .timeZone:
-            guard text.contains("/") || text == "UTC", TimeZone(identifier: text) != nil else {
+            guard text.contains("/") || Self.shortZones.contains(text), TimeZone(identifier: text) != nil else {
                 report(pointer, "must be an IANA time zone such as Europe/Berlin")
                 return nil
             }
@@ -160,6 +160,17 @@ package struct FieldCheck: Sendable {
         default: return text
         }
     }
+
+    /// The names without a slash in the IANA database (2024a). Foundation also takes offsets such as `GMT+3`, which no
+    /// other part of the product knows.
+    private static let shortZones: Set<String> = [
+        "CET", "CST6CDT", "Cuba", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GMT", "GMT0", "Greenwich", "HST",
+        "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MST", "MST7MDT",
+        "NZ",
+        "Navajo", "PRC", "PST8PDT", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "UCT", "UTC",
+        "Universal",
+        "W-SU", "WET", "Zulu",
+    ]
 
     private mutating func free(_ text: String, _ length: ClosedRange<Int>, _ rule: TextRule, at pointer: String)
         -> String?

@@ -30,7 +30,8 @@ import Testing
     @Test(arguments: [
         (#"{"name": null}"#, "/name"), (#"{"name": " "}"#, "/name"), (#"{"slug": "x"}"#, "/slug"),
         (#"{"timezone": "Mars/Base"}"#, "/timezone"), (#"{"timezone": "Europe/../Europe/Berlin"}"#, "/timezone"),
-        (#"{"timezone": "../../etc/passwd"}"#, "/timezone"), (#"{"timezone": null}"#, "/timezone"),
+        (#"{"timezone": "../../etc/passwd"}"#, "/timezone"), (#"{"timezone": "GMT+3"}"#, "/timezone"),
+        (#"{"timezone": "localtime"}"#, "/timezone"), (#"{"timezone": null}"#, "/timezone"),
         (#"{"settings": []}"#, "/settings"), (#"{"settings": {"foo": 1}}"#, "/settings/foo"),
         (#"{"settings": {"reopenWithinHours": 721}}"#, "/settings/reopenWithinHours"),
         (#"{"settings": {"reopenWithinHours": -1}}"#, "/settings/reopenWithinHours"),
@@ -46,6 +47,15 @@ import Testing
         let acme = try await Contract.bystander()
 
         #expect(try await acme.api.send("PATCH", acme.path, bytes: body).problem == "422 " + pointer)
+    }
+
+    @Test(arguments: ["GMT", "CET", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+3"])
+    func takesEveryKindOfZone(_ name: String) async throws {
+        let acme = try await Contract.admin()
+
+        let changed = try await acme.api.patch(acme.path, ["timezone": name])
+
+        #expect(changed.string("timezone") == name)
     }
 
     @Test func whatChangesNothingWritesNothing() async throws {
