@@ -19,6 +19,8 @@ package enum Registry {
         ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
+        // Events
+        StreamEvents.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
         // Purging

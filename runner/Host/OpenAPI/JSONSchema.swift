@@ -47,13 +47,23 @@ enum JSONSchema {
         }
     }
 
-    /// A value in a path or query, where numbers are spelled out and a list has commas.
-    static func parameter(_ type: FieldType) -> JSON {
+    /// A value in a path, where numbers are spelled out.
+    static func path(_ type: FieldType) -> JSON { body(type) }
+
+    /// A value in a query, where a list has commas and an empty text is the same as none.
+    static func query(_ type: FieldType) -> JSON {
         switch type {
         case .time:
-            ["anyOf": [["type": "string", "format": "date-time"], ["type": "string", "format": "date"]]]
-        case .list(let element, _): ["type": "array", "items": parameter(element), "minItems": 1]
-        default: body(type)
+            [
+                "anyOf": [
+                    ["type": "string", "format": "date-time"], ["type": "string", "format": "date"],
+                    ["type": "string", "maxLength": 0],
+                ]
+            ]
+        case .list(let element, _): ["type": "array", "items": query(element)]
+        case .text(let length, let rule): text(0...length.upperBound, rule == .name ? .multiline : rule)
+        case .uuid, .email, .phone, .url, .timeZone: ["anyOf": [word(type), ["type": "string", "maxLength": 0]]]
+        case .integer, .boolean, .choice, .object, .json: body(type)
         }
     }
 

@@ -151,6 +151,16 @@ struct Components {
             "schemas": .object(schemas + [.init("Problem", Problem.schema)]),
             "responses": .object(Problem.described.map { .init($0.name, Problem.response($0.status, $0.doc)) }),
             "parameters": [
+                "AccessToken": [
+                    "name": "access_token", "in": "query", "required": false,
+                    "description": "the access token, for browsers' EventSource, which sends no header",
+                    "schema": ["type": "string"],
+                ],
+                "LastEventId": [
+                    "name": "Last-Event-ID", "in": "header", "required": false,
+                    "description": "the `id` of the last event that arrived: what came after it follows",
+                    "schema": ["type": "string"],
+                ],
                 "IdempotencyKey": [
                     "name": "Idempotency-Key", "in": "header", "required": false,
                     "description": "for 24 hours the same key, path and body get the first answer again",

@@ -63,6 +63,10 @@ struct Operation {
             let isRequired = if case .required = field.presence { true } else { false }
             return parameter(field, in: "query", isRequired: isRequired)
         }
+        if case .events = endpoint.output {
+            parameters.append(["$ref": "#/components/parameters/AccessToken"])
+            parameters.append(["$ref": "#/components/parameters/LastEventId"])
+        }
         if isIdempotent { parameters.append(["$ref": "#/components/parameters/IdempotencyKey"]) }
         parameters.append(["$ref": "#/components/parameters/RequestId"])
         return parameters
@@ -76,7 +80,8 @@ struct Operation {
         if case .list = field.type, place == "query" {
             members += [.init("style", "form"), .init("explode", false)]
         }
-        members.append(.init("schema", JSONSchema.parameter(field.type)))
+        let schema = place == "query" ? JSONSchema.query(field.type) : JSONSchema.path(field.type)
+        members.append(.init("schema", schema))
         if let example = field.example, example != .null, field.name != "cursor" {
             members.append(.init("example", example))
         }
@@ -123,6 +128,16 @@ struct Operation {
         case .object(let record, let status):
             return [answer(status, "application/json", components.reference(record))]
         case .page(let record): return [answer(200, "application/json", components.reference(toPageOf: record))]
+        case .events(let record):
+            // OpenAPI 3.1 knows no events: the type is all, and their data is among the components.
+            _ = components.reference(record)
+            let schema: JSON = [
+                "type": "string",
+                "description": .string(
+                    "events whose data is \(Components.reference(to: record.name)["$ref"]?.string ?? "")"
+                ),
+            ]
+            return [answer(200, "text/event-stream", schema)]
         case .other(let type, let status):
             // What isn't JSON is text or bytes; of JSON nothing is known, which `runner openapi --check` refuses.
             return [answer(status, type, type == "application/json" ? [:] : ["type": "string"])]
