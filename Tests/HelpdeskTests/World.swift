@@ -49,7 +49,8 @@ struct World: Sendable {
             settings: [
                 "PUBLIC_URL": "https://help.example", "ACCESS_TTL": "15m", "REFRESH_TTL": "30d", "REFRESH_GRACE": "0s",
                 "LOGIN_LIMIT_WINDOW": "15m", "LOGIN_LIMIT_PAIR": "10", "LOGIN_LIMIT_EMAIL": "100",
-                "LOGIN_LIMIT_ADDRESS": "50",
+                "LOGIN_LIMIT_ADDRESS": "50", "PUBLIC_LIMIT_WINDOW": "15m", "SIGNUP_LIMIT_ADDRESS": "3000",
+                "TOKEN_LIMIT_ADDRESS": "1000",
             ].merging(settings) { _, new in new },
             logger: logger
         )
