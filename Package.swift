@@ -80,7 +80,10 @@ let package = Package(
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
         floor("Connectors", ["Security", logging]),
-        floor("Helpdesk", ["Functions", "Connectors", "Schema", "Postgres", "Redis", "Queue", "Security", logging]),
+        floor(
+            "Helpdesk",
+            ["Functions", "Connectors", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+        ),
         floor("Manifest", in: "runner", ["Yams"]),
         floor(
             "Host",
@@ -116,6 +119,6 @@ let package = Package(
             path: "Tests/EndToEndTests",
             swiftSettings: settings
         ),
-        tests(of: "Helpdesk", ["Connectors", "Functions", "Postgres", "Redis", "Queue", "Security", logging]),
+        tests(of: "Helpdesk", ["Connectors", "Functions", "Mail", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

@@ -9,6 +9,8 @@ package enum Registry {
         SignUp.self, LogIn.self, RefreshSession.self, LogOut.self, GetMe.self,
         // Organisations
         GetOrganisation.self, UpdateOrganisation.self,
+        // Mail
+        DeliverMail.self,
         // Channels
         CreateChannel.self, ListChannels.self, GetChannel.self, UpdateChannel.self, DeleteChannel.self,
         ListChannelTemplates.self,
