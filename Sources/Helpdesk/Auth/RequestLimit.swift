@@ -99,6 +99,17 @@ extension HTTPContext {
         try limit([.init("signup", callerAddress, limit: integer("SIGNUP_LIMIT_ADDRESS"))], "Too many sign-ups.")
     }
 
+    /// How often a new password may be asked for: for one e-mail address, and from one caller's address.
+    func passwordResetLimit(_ email: String) throws -> RequestLimit {
+        try limit(
+            [
+                .init("reset-email", email.lowercased(), limit: integer("RESET_LIMIT_EMAIL")),
+                .init("reset-address", callerAddress, limit: integer("RESET_LIMIT_ADDRESS")),
+            ],
+            "A new password was asked for too often."
+        )
+    }
+
     /// Lets `body` look at a token that nobody can guess, as long as few wrong ones came from the same address.
     ///
     /// The limit only keeps floods from the database: without Redis there is none, and sessions go on.
