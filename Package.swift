@@ -37,6 +37,8 @@ func tests(of name: String, _ dependencies: [Target.Dependency] = [], besides: [
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -50,6 +52,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ],
     targets: [
         .systemLibrary(
@@ -72,11 +75,15 @@ let package = Package(
         floor("Postgres", ["CPostgres", logging]),
         floor("Redis", ["CHiredis", nio, nioPosix, logging]),
         floor("Security", ["COpenSSL"]),
+        floor("Mail", [nio, nioPosix, nioTLS, nioSSL]),
         floor("Queue", ["Redis", logging], embedding: "Scripts"),
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
         floor("Connectors", ["Security", logging]),
-        floor("Helpdesk", ["Functions", "Connectors", "Schema", "Postgres", "Redis", "Queue", "Security", logging]),
+        floor(
+            "Helpdesk",
+            ["Functions", "Connectors", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+        ),
         floor("Manifest", in: "runner", ["Yams"]),
         floor(
             "Host",
@@ -101,6 +108,7 @@ let package = Package(
         tests(of: "Postgres", [logging]),
         tests(of: "Redis", [logging, nio, nioPosix]),
         tests(of: "Security"),
+        tests(of: "Mail", [nio, nioPosix], besides: ["Peers"]),
         tests(of: "Queue", ["Redis", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
@@ -113,6 +121,6 @@ let package = Package(
             exclude: ["Peers"],
             swiftSettings: settings
         ),
-        tests(of: "Helpdesk", ["Connectors", "Functions", "Postgres", "Redis", "Queue", "Security", logging]),
+        tests(of: "Helpdesk", ["Connectors", "Functions", "Mail", "Postgres", "Redis", "Queue", "Security", logging]),
     ]
 )

@@ -6,9 +6,15 @@ package import Functions
 package enum Registry {
     package static let functions: [any Function.Type] = [
         // Auth
-        SignUp.self, LogIn.self, RefreshSession.self, LogOut.self, GetMe.self,
+        SignUp.self, LogIn.self, RefreshSession.self, LogOut.self, GetMe.self, AcceptInvite.self,
+        ForgotPassword.self, ResetPassword.self, ChangePassword.self,
         // Organisations
         GetOrganisation.self, UpdateOrganisation.self,
+        // Users
+        ListUsers.self, UpdateUser.self, DeactivateUser.self, ReactivateUser.self, CreateInvite.self,
+        ListInvites.self, RevokeInvite.self, ExpireInvites.self,
+        // Mail
+        DeliverMail.self,
         // Channels
         CreateChannel.self, ListChannels.self, GetChannel.self, UpdateChannel.self, DeleteChannel.self,
         ListChannelTemplates.self,

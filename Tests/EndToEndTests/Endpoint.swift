@@ -57,6 +57,9 @@ struct Endpoint: Sendable, CustomStringConvertible {
         return ids
     }
 
+    /// Whether calling it may end the caller's own session.
+    var isAboutSessions: Bool { path.description.hasPrefix("/auth/") }
+
     var namesOrganisation: Bool { path.parameters.contains("orgId") }
 
     /// `deliveryId` names a row of `deliveries`.

@@ -49,7 +49,9 @@ struct World: Sendable {
             settings: [
                 "PUBLIC_URL": "https://help.example", "ACCESS_TTL": "15m", "REFRESH_TTL": "30d", "REFRESH_GRACE": "0s",
                 "LOGIN_LIMIT_WINDOW": "15m", "LOGIN_LIMIT_PAIR": "10", "LOGIN_LIMIT_EMAIL": "100",
-                "LOGIN_LIMIT_ADDRESS": "50",
+                "LOGIN_LIMIT_ADDRESS": "50", "PUBLIC_LIMIT_WINDOW": "15m", "SIGNUP_LIMIT_ADDRESS": "3000",
+                "TOKEN_LIMIT_ADDRESS": "1000", "RESET_LIMIT_EMAIL": "10", "RESET_LIMIT_ADDRESS": "300",
+                "INVITE_TTL_HOURS": "168", "MAIL_FROM": "DelightChat <help@help.example>",
             ].merging(settings) { _, new in new },
             logger: logger
         )
@@ -98,7 +100,7 @@ struct World: Sendable {
         else { throw UnknownFunction(name: name) }
         let context = HTTPContext(
             function: name,
-            uses: Set(services.settings.keys),
+            uses: uses,
             request: Request(
                 method: "-",
                 path: "/\(name)/" + path.sorted { $0.key < $1.key }.map(\.value).joined(separator: "/"),
@@ -143,11 +145,13 @@ struct World: Sendable {
         guard let function = Registry.functions.first(where: { $0.name == name }),
             case .schedule(let run) = function.hosted
         else { throw UnknownFunction(name: name) }
-        let uses = Set(services.settings.keys)
         try await run(
             WorkContext(function: name, uses: uses, deadline: nil, logger: services.logger, services: services)
         )
     }
+
+    /// Every setting, those too that may be absent.
+    var uses: Set<String> { Set(services.settings.keys).union(["MAIL_URL", "MAIL_CA_FILE", "MAIL_DIR"]) }
 
     struct UnknownFunction: Error {
         let name: String

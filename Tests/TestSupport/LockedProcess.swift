@@ -1,17 +1,19 @@
 import Foundation
 
 /// A child process whose state tests on any thread may touch.
-final class LockedProcess: @unchecked Sendable {
+package final class LockedProcess: @unchecked Sendable {
     // The lock guards both members.
     private let lock = NSLock()
     private var process: Process?
     private var logPath = ""
 
+    package init() {}
+
     deinit { removeLog() }
 
     /// Starts it in `folder`. However the test run ends, it then gets the signal `end`. Where the tests run as root, it runs
     /// as `user`.
-    func start(
+    package func start(
         executable: String,
         arguments: [String],
         environment: [String: String],
@@ -41,11 +43,11 @@ final class LockedProcess: @unchecked Sendable {
         }
     }
 
-    var isRunning: Bool { lock.withLock { process?.isRunning ?? false } }
+    package var isRunning: Bool { lock.withLock { process?.isRunning ?? false } }
 
     var pid: pid_t { lock.withLock { process?.processIdentifier ?? 0 } }
 
-    var log: String {
+    package var log: String {
         let path = lock.withLock { logPath }
         return (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""  // gone with the folder: nothing to show
     }
@@ -70,7 +72,7 @@ final class LockedProcess: @unchecked Sendable {
         if !path.isEmpty { try? FileManager.default.removeItem(atPath: path) }  // a file that stays is in nobody's way
     }
 
-    func kill() {
+    package func kill() {
         guard let process = lock.withLock({ process }), process.isRunning else { return }
         Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()

@@ -9,6 +9,8 @@ package final class RunningHost: Sendable {
     package let database: TestDatabase
     package let redisURL: String
     package let port: Int
+    /// Where it writes mails.
+    package let mailFolder: String
     private let process: LockedProcess
     private let environment: [String: String]
 
@@ -28,6 +30,7 @@ package final class RunningHost: Sendable {
             self.redisURL = try TestServers.redis + "/\(RedisNumbers.shared.next())"
         }
         port = try FreePort.find()
+        mailFolder = NSTemporaryDirectory() + "delightchat-mail-\(UUID().uuidString)"
         environment = [
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
             "DATABASE_URL": self.database.applicationURL,
@@ -37,12 +40,16 @@ package final class RunningHost: Sendable {
             "PUBLIC_URL": "http://localhost:\(port)",
             "LOG_LEVEL": "warning",
             "METRICS_TOKEN": "metrics-token-of-the-tests",
+            "MAIL_DIR": mailFolder,
         ].merging(settings) { _, new in new }
         process = LockedProcess()
         try await start()
     }
 
-    deinit { process.kill() }
+    deinit {
+        process.kill()
+        try? FileManager.default.removeItem(atPath: mailFolder)  // there is none where no mail was written
+    }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
 
@@ -69,6 +76,14 @@ package final class RunningHost: Sendable {
 
     /// What it wrote since its last start.
     package var log: String { process.log }
+
+    /// The mails to somebody, oldest first, as they would have been sent.
+    package func mails(to recipient: String) throws -> [String] {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: mailFolder)) ?? []  // made by the first mail
+        return try files.filter { $0.hasSuffix(".eml") }.sorted()
+            .map { try String(contentsOfFile: "\(mailFolder)/\($0)", encoding: .utf8) }
+            .filter { $0.contains("\r\nTo: \(recipient)\r\n") }
+    }
 
     struct HostEnded: Error, CustomStringConvertible {
         let log: String

@@ -83,7 +83,7 @@ struct Up: AsyncParsableCommand {
                         try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
                     },
                     inFlight: { InFlight.read(path: state.inFlight) },
-                    banner: { _ in banner(plan, demo: demo, root: root) }
+                    banner: { _ in banner(plan, demo: demo, state: state, mails: Self.mailFolder(state, environment)) }
                 ),
                 console: console,
                 environment: environment
@@ -111,6 +111,7 @@ struct Up: AsyncParsableCommand {
         environment["RUNNER_INFLIGHT"] = state.inFlight
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
+        environment["MAIL_DIR"] = Self.mailFolder(state, environment)
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
         if addresses.isDatabaseOurs {
@@ -129,7 +130,13 @@ struct Up: AsyncParsableCommand {
         )
     }
 
-    private func banner(_ plan: UpPlan, demo: DemoAccount, root: String) -> [String] {
+    /// Where mails become files; `nil` where they go to a server.
+    private static func mailFolder(_ state: StateFolder, _ environment: [String: String]) -> String? {
+        func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+        return given("MAIL_URL") == nil ? given("MAIL_DIR") ?? state.mail : nil
+    }
+
+    private func banner(_ plan: UpPlan, demo: DemoAccount, state: StateFolder, mails: String?) -> [String] {
         var lines = [
             "", "DelightChat is at http://localhost:\(plan.port)",
             "  health   http://localhost:\(plan.port)/health",
@@ -141,7 +148,8 @@ struct Up: AsyncParsableCommand {
                 lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)")
             }
         }
-        lines += ["", "  export PATH=\"\(root)/.runner/bin:$PATH\"    then `runner` is a command", ""]
+        if let mails { lines.append("  mail     each one is a file in \(mails), until MAIL_URL names a server") }
+        lines += ["", "  export PATH=\"\(state.root)/.runner/bin:$PATH\"    then `runner` is a command", ""]
         return lines
     }
 }

@@ -17,6 +17,8 @@ package struct StateFolder: Sendable, Equatable {
     package var inFlight: String { "\(path)/inflight" }
     /// Holds the command `runner` alone, for PATH.
     package var commands: String { "\(path)/bin" }
+    /// Mails as files, where no server is set that they could go to.
+    package var mail: String { "\(path)/mail" }
     package var postgres: String { "\(path)/postgres" }
     package var redis: String { "\(path)/redis" }
 

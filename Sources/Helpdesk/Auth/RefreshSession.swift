@@ -9,7 +9,8 @@ import Security
 /// its whole session ends, whoever of the two came second. Within `REFRESH_GRACE` (none unless set) it answers with the same
 /// successor instead. Of two uses at the same instant one is the first.
 ///
-/// - Throws: ``Failure/unauthorized(_:)`` with one body for an unknown, used, expired or revoked token.
+/// - Throws: ``Failure/unauthorized(_:)`` with one body for an unknown, used, expired or revoked token;
+///   ``Failure/tooMany(_:retryAfter:)`` after too many of them from one address.
 struct RefreshSession: HTTPFunction {
     struct Input: Decodable, Sendable {
         let refreshToken: String
@@ -25,15 +26,17 @@ struct RefreshSession: HTTPFunction {
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         let hash = Token.digest(input.refreshToken)
-        let found = try await context.services.postgres.query("SELECT find_refresh_token(\(hash)::bytea) AS org_id")
         let refusal = Failure.unauthorized("The refresh token is not valid.")
-        guard let organisation = try found.first?.optional("org_id", as: Organisation.ID.self) else { throw refusal }
-        // The end of a session that was copied has to be committed, so the refusal comes after the transaction.
-        let answer = try await context.opening(organisation).transaction { transaction -> Answer? in
-            try await self.answer(to: hash, in: transaction, context)
+        return try await context.limitingWrongTokens(refusal: refusal) {
+            let found = try await context.services.postgres.query(
+                "SELECT find_refresh_token(\(hash)::bytea) AS org_id"
+            )
+            guard let organisation = try found.first?.optional("org_id", as: Organisation.ID.self) else { return nil }
+            // The end of a session that was copied has to be committed, so the refusal comes after the transaction.
+            return try await context.opening(organisation).transaction { transaction -> Answer? in
+                try await self.answer(to: hash, in: transaction, context)
+            }
         }
-        guard let answer else { throw refusal }
-        return answer
     }
 
     /// The token's row and what it belongs to, both locked against another use at the same time.

@@ -8,7 +8,8 @@ import Security
 /// `sign-up` in functions.yaml: `POST /auth/signup`, public. All of it is there or none; of two sign-ups with one e-mail
 /// address, in any case, the database lets one through.
 ///
-/// - Throws: ``Failure/conflict(_:)`` when the e-mail address has a user, in whichever organisation.
+/// - Throws: ``Failure/conflict(_:)`` when the e-mail address has a user, in whichever organisation;
+///   ``Failure/tooMany(_:retryAfter:)`` after too many sign-ups from one address.
 struct SignUp: HTTPFunction {
     struct Input: Decodable, Sendable {
         let organisationName: String
@@ -38,6 +39,7 @@ struct SignUp: HTTPFunction {
     )
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
+        try await context.signUpLimit().count()
         let hash = try await context.services.passwords.hash(input.password)
         let organisation = Organisation.ID()
         let user = User.ID()

@@ -4,25 +4,31 @@ import Logging
 import Postgres
 
 /// Deletes what is past its time: Idempotency-Keys, sessions, unprocessed events, statuses that never found their message,
-/// and events that no stream can ask for any more.
+/// events that no stream can ask for any more, password resets, and mails that are done with.
 ///
 /// `purge-expired` in functions.yaml: every hour. One organisation at a time, in batches that hold no lock for long; what
 /// it doesn't get to it finds again the next hour.
 struct PurgeExpired: ScheduledFunction {
     /// Streams go 24 hours back; the rest is for readers that were away.
     private static let eventsKept = Duration.seconds(7 * 86_400)
+    private static let mailsKept = Duration.seconds(7 * 86_400)
     private static let batch = 5000
 
     func run(in context: WorkContext) async throws {
         let before = context.now.addingTimeInterval(-Double(Self.eventsKept.components.seconds))
+        let mailsBefore = context.now.addingTimeInterval(-Double(Self.mailsKept.components.seconds))
         let rows = try await context.services.postgres.query(
-            "SELECT org_id FROM find_organisations_to_purge(\(before))"
+            """
+            SELECT org_id FROM find_organisations_to_purge(\(before))
+             UNION
+            SELECT org_id FROM find_organisations_with_old_mail(\(mailsBefore))
+            """
         )
         for row in rows {
             try Task.checkCancellation()
             let scope = context.organisation(try row.get("org_id"))
             var deleted = 0
-            for statement in statements(scope.organisation, eventsBefore: before) {
+            for statement in statements(scope.organisation, eventsBefore: before, mailsBefore: mailsBefore) {
                 var count: Int
                 repeat {
                     count = try await scope.query(statement).affected
@@ -33,7 +39,7 @@ struct PurgeExpired: ScheduledFunction {
         }
     }
 
-    private func statements(_ org: Tenant.ID, eventsBefore: Date) -> [SQL] {
+    private func statements(_ org: Tenant.ID, eventsBefore: Date, mailsBefore: Date) -> [SQL] {
         [
             """
             DELETE FROM idempotency_keys
@@ -72,6 +78,17 @@ struct PurgeExpired: ScheduledFunction {
              WHERE org_id = \(org)
                AND id IN (SELECT id FROM events WHERE org_id = \(org) AND at < \(eventsBefore) LIMIT \(Self.batch))
             """,
+            """
+            DELETE FROM mails
+             WHERE org_id = \(org)
+               AND id IN (
+                       SELECT id
+                         FROM mails
+                        WHERE org_id = \(org) AND created_at < \(mailsBefore) AND status <> 'queued'
+                        LIMIT \(Self.batch)
+                   )
+            """,
+            "DELETE FROM password_resets WHERE org_id = \(org) AND expires_at <= now()",
         ]
     }
 }

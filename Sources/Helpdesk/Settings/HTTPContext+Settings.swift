@@ -18,6 +18,13 @@ extension HTTPContext {
         }
         return duration
     }
+
+    /// An address under `PUBLIC_URL`; `path` begins with a slash.
+    func publicURL(_ path: String) throws -> String {
+        var base = Substring(try setting("PUBLIC_URL") ?? "")
+        while base.hasSuffix("/") { base.removeLast() }
+        return base + path
+    }
 }
 
 /// A setting isn't what functions.yaml declares; never shows its value.

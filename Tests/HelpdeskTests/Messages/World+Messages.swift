@@ -32,7 +32,7 @@ extension World {
     func workContext(_ name: String, deadline: Date? = nil) -> WorkContext {
         WorkContext(
             function: name,
-            uses: Set(services.settings.keys),
+            uses: uses,
             deadline: deadline,
             logger: services.logger,
             services: services
