@@ -107,7 +107,9 @@ let package = Package(
         tests(of: "Manifest"),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],
+            dependencies: [
+                "TestSupport", "Postgres", "Security", logging, "Manifest", "Functions", "Helpdesk", "runner",
+            ],
             path: "Tests/EndToEndTests",
             swiftSettings: settings
         ),

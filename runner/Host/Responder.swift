@@ -152,7 +152,7 @@ struct Responder: HTTPResponder {
     }
 
     private func verify(_ principal: Principal, requestId: String) async throws {
-        let origin = Origin(actor: .user(principal.user), requestId: requestId)
+        let origin = Origin(actor: principal.actor, requestId: requestId)
         do {
             try await OrganisationScope(principal, origin: origin, services: services).verify()
         } catch  where error.sqlState == "DC401" {
@@ -184,7 +184,7 @@ struct Responder: HTTPResponder {
         for attempt in 0... {
             let state = try await IdempotencyClaim.take(
                 scope,
-                principal: principal.user,
+                principal: principal.id,
                 key: identity,
                 body: context.request.body,
                 patience: patience
@@ -244,7 +244,13 @@ struct Responder: HTTPResponder {
         guard declaration.access != .public else { return nil }
         guard let header = request.headers[.authorization], header.count > 7,
             header.prefix(7).lowercased() == "bearer "
-        else { throw Failure.unauthorized("An access token is needed: Authorization: Bearer …") }
+        else { throw Failure.unauthorized("An access token or API key is needed: Authorization: Bearer …") }
+        if header.dropFirst(7).hasPrefix(APIKeyToken.mark) {
+            guard let key = APIKeyToken(header.dropFirst(7)) else {
+                throw Failure.unauthorized("The API key is not valid.")
+            }
+            return Principal(key)
+        }
         do {
             let token = try services.tokens.verify(header.dropFirst(7), now: services.now())
             guard let role = Principal.Role(rawValue: token.role) else {
