@@ -116,7 +116,9 @@ let package = Package(
         tests(of: "Host", [logging, .product(name: "Hummingbird", package: "hummingbird")]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],
+            dependencies: [
+                "TestSupport", "Postgres", "Security", logging, "Manifest", "Functions", "Helpdesk", "runner",
+            ],
             path: "Tests/EndToEndTests",
             exclude: ["Peers"],
             swiftSettings: settings

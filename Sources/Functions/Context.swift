@@ -157,7 +157,7 @@ package struct HTTPContext: Sendable {
         )
     }
 
-    private var origin: Origin { origin(of: principal.map { .user($0.user) } ?? .system) }
+    private var origin: Origin { origin(of: principal?.actor ?? .system) }
 
     private func origin(of actor: Origin.Actor) -> Origin {
         Origin(actor: actor, requestId: requestId, address: request.address, userAgent: request.userAgent)

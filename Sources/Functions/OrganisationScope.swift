@@ -15,15 +15,24 @@ package struct OrganisationScope: Sendable {
     package let services: Services
     private let entry: SQL
 
-    /// For a member: entering checks the session.
+    /// For a member or an API key: entering checks the session or the key.
     package init(_ principal: Principal, origin: Origin, services: Services) {
         organisation = principal.organisation
         self.origin = origin
         self.services = services
-        entry = """
-            SELECT enter_organisation(\(principal.organisation)::uuid, \(principal.user)::uuid, \
-            \(principal.session)::uuid, \(principal.role.rawValue)::text)
-            """
+        entry =
+            switch principal.credential {
+            case .session(let session, let user):
+                """
+                SELECT enter_organisation(\(principal.organisation)::uuid, \(user)::uuid, \(session)::uuid, \
+                \(principal.role.rawValue)::text)
+                """
+            case .apiKey(let key, let hash):
+                """
+                SELECT enter_with_api_key(\(principal.organisation)::uuid, \(key)::uuid, \(hash)::bytea, \
+                \(principal.role.rawValue)::text)
+                """
+            }
     }
 
     /// For workers, and for public functions that found out which organisation they serve.

@@ -23,6 +23,10 @@ package enum Registry {
         ReadTicket.self,
         // Messages
         ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        // Macros
+        ListMacros.self, CreateMacro.self, UpdateMacro.self, DeleteMacro.self,
+        // API keys
+        CreateApiKey.self, ListApiKeys.self, DeleteApiKey.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
         // Events

@@ -59,6 +59,8 @@ extension Migration {
         Migration(7, "receive_messages", PackageResources._007_receive_messages_sql),
         Migration(8, "deliver_messages", PackageResources._008_deliver_messages_sql),
         Migration(9, "mail_and_password_resets", PackageResources._009_mail_and_password_resets_sql),
+        Migration(10, "macros", PackageResources._010_macros_sql),
+        Migration(11, "api_keys", PackageResources._011_api_keys_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -1,4 +1,5 @@
 import Foundation
+import Security
 import TestSupport
 import Testing
 
@@ -41,6 +42,72 @@ import Testing
                 #expect(answer.status == 403, "\(endpoint): \(answer.text)")
             } else {
                 #expect(![401, 403].contains(answer.status), "\(endpoint): \(answer.text)")
+            }
+        }
+        host.stop()
+    }
+
+    /// Everyone who may come along, at every function: each gets in where functions.yaml says so and nowhere else.
+    @Test func everyFunctionLetsInWhomItDeclaresAndNobodyElse() async throws {
+        let host = try await RunningHost()
+        let acme = try await Organisation.signUp(host.api)
+        let other = try await Organisation.signUp(host.api, name: "Other")
+        let agent = try await acme.token(of: "agent", on: host)
+        let gone = try await acme.token(of: "admin", on: host)
+        try await host.database.script("UPDATE users SET status = 'deactivated' WHERE email LIKE 'admin-of-%'")
+        func key(_ role: String, _ more: [String: Any] = [:]) async throws -> (id: String, key: String) {
+            let body: [String: Any] = ["name": role, "role": role].merging(more) { _, new in new }
+            let made = try await acme.api.post("/orgs/\(acme.id)/api-keys", body)
+            return (try #require(made.string("id")), try #require(made.string("key")))
+        }
+        let deleted = try await key("admin")
+        _ = try await acme.api.delete("/orgs/\(acme.id)/api-keys/\(deleted.id)")
+        let expired = try await key("admin")
+        try await host.database.script("UPDATE api_keys SET expires_at = now() WHERE id = '\(expired.id)'")
+        let jwt = try JWT(secret: "a secret of the tests, long enough for HS256")
+        let claims = try jwt.verify(try #require(acme.api.token), now: Date())
+        let now = Int(Date().timeIntervalSince1970)
+        let stale = AccessToken(
+            sub: claims.sub,
+            org: claims.org,
+            role: claims.role,
+            sid: claims.sid,
+            iat: now - 1000,
+            exp: now - 1
+        )
+        enum Way { case admin, agent, stranger, nobody }
+        let callers: [(name: String, token: String?, way: Way, isKey: Bool)] = [
+            ("nobody", nil, .nobody, false), ("admin", acme.api.token, .admin, false), ("agent", agent, .agent, false),
+            ("another organisation's admin", other.api.token, .stranger, false),
+            ("expired token", jwt.sign(stale), .nobody, false), ("deactivated user", gone, .nobody, false),
+            ("admin's key", try await key("admin").key, .admin, true),
+            ("agent's key", try await key("agent").key, .agent, true),
+            ("deleted key", deleted.key, .nobody, true), ("expired key", expired.key, .nobody, true),
+        ]
+
+        for endpoint in try Endpoint.all() where !endpoint.isPublic && !endpoint.isStream {
+            let path = endpoint.pathToNowhere(in: acme.id)
+            let body = endpoint.bodies(ids: { _ in nil }).first ?? nil
+            // About the one who is logged in, which no key is.
+            let isPersonal = path.hasPrefix("/auth/")
+            for caller in callers {
+                let answer = try await host.api.with(token: caller.token).call(endpoint.method, path, body)
+                let refusal: Int? =
+                    if caller.way == .nobody {
+                        401
+                    } else if caller.way == .stranger {
+                        endpoint.namesOrganisation ? 403 : nil
+                    } else if caller.isKey, isPersonal {
+                        403
+                    } else {
+                        endpoint.isForAdmins && caller.way == .agent ? 403 : nil
+                    }
+                if let refusal {
+                    #expect(answer.status == refusal, "\(endpoint) by \(caller.name): \(answer.text)")
+                } else {
+                    #expect(![401, 403].contains(answer.status), "\(endpoint) by \(caller.name): \(answer.text)")
+                    #expect(answer.status < 500, "\(endpoint) by \(caller.name): \(answer.text)")
+                }
             }
         }
         host.stop()
@@ -95,5 +162,21 @@ import Testing
             }
         }
         host.stop()
+    }
+}
+
+extension Organisation {
+    /// The access token of a further user of this organisation.
+    fileprivate func token(of role: String, on host: RunningHost) async throws -> String {
+        let email = "\(role)-of-\(UUID().uuidString.lowercased())@example.com"
+        try await host.database.script(
+            """
+            INSERT INTO users (org_id, email, name, role, password_hash)
+            SELECT org_id, '\(email)', 'Bob', '\(role)', password_hash FROM users WHERE id = '\(user)'
+            """
+        )
+        let session = try await host.api.post("/auth/login", ["email": email, "password": "correct horse battery"])
+        guard let token = session.string("accessToken") else { throw UnexpectedAnswer(session) }
+        return token
     }
 }

@@ -89,6 +89,7 @@ struct World: Sendable {
     func call(
         _ name: String,
         as caller: Caller? = nil,
+        with key: String? = nil,
         path: [String: String] = [:],
         query: [(name: String, value: String)] = [],
         body: JSON? = nil,
@@ -110,9 +111,10 @@ struct World: Sendable {
                 address: address ?? self.address
             ),
             requestId: "request-of-\(name)",
-            principal: caller.map {
-                Principal(user: $0.user, organisation: $0.organisation, role: $0.role, session: $0.session)
-            },
+            principal: key.flatMap { APIKeyToken($0) }.map(Principal.init)
+                ?? caller.map {
+                    Principal(user: $0.user, organisation: $0.organisation, role: $0.role, session: $0.session)
+                },
             deadline: nil,
             logger: services.logger,
             services: services,

@@ -118,26 +118,28 @@ package struct Invocation: Sendable {
         guard let row = rows.first, try row.get("status", as: String.self) == "active",
             let role = Principal.Role(rawValue: try row.get("role", as: String.self))
         else { throw InvocationError("there is no active user with the e-mail address \(email)") }
+        let session = Identifier<Principal>().uuid
         let principal = Principal(
             user: try row.get("user_id"),
             organisation: try row.get("org_id"),
             role: role,
-            session: Identifier<Principal>().uuid
+            session: session
         )
         _ = try await services.postgres.run([
             OrganisationScope.entry(principal.organisation),
             """
             INSERT INTO sessions (org_id, id, user_id, expires_at)
-            VALUES (\(principal.organisation), \(principal.session), \(principal.user), now() + interval '5 minutes')
+            VALUES (\(principal.organisation), \(session), \(try principal.user), now() + interval '5 minutes')
             """,
         ])
         return principal
     }
 
     private func end(_ principal: Principal) async throws {
+        guard case .session(let session, _) = principal.credential else { return }
         _ = try await services.postgres.run([
             OrganisationScope.entry(principal.organisation),
-            "DELETE FROM sessions WHERE org_id = \(principal.organisation) AND id = \(principal.session)",
+            "DELETE FROM sessions WHERE org_id = \(principal.organisation) AND id = \(session)",
         ])
     }
 }

@@ -12,7 +12,7 @@ enum Problem {
         switch error {
         case let failure as Failure: failure
         case let error as PostgresError where error.sqlState == "DC401":
-            .unauthorized("The session has ended. Log in again.")
+            .unauthorized("The session has ended, or the API key is no longer valid.")
         case let error as PostgresError where error.isUnavailable:
             .unavailable("The database can't be reached at the moment.")
         case let error as PostgresError where error.isTransient:

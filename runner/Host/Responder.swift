@@ -166,7 +166,7 @@ struct Responder: HTTPResponder {
     }
 
     private func verify(_ principal: Principal, requestId: String) async throws {
-        let origin = Origin(actor: .user(principal.user), requestId: requestId)
+        let origin = Origin(actor: principal.actor, requestId: requestId)
         do {
             try await OrganisationScope(principal, origin: origin, services: services).verify()
         } catch  where error.sqlState == "DC401" {
@@ -198,7 +198,7 @@ struct Responder: HTTPResponder {
         for attempt in 0... {
             let state = try await IdempotencyClaim.take(
                 scope,
-                principal: principal.user,
+                principal: principal.id,
                 key: identity,
                 body: context.request.body,
                 patience: patience
@@ -267,6 +267,10 @@ struct Responder: HTTPResponder {
         } else {
             throw Self.lacksToken
         }
+        if given.hasPrefix(APIKeyToken.mark) {
+            guard let key = APIKeyToken(given) else { throw Failure.unauthorized("The API key is not valid.") }
+            return Principal(key)
+        }
         do {
             let token = try services.tokens.verify(given, now: services.now())
             guard let role = Principal.Role(rawValue: token.role) else {
@@ -286,7 +290,7 @@ struct Responder: HTTPResponder {
         }
     }
 
-    private static let lacksToken = Failure.unauthorized("An access token is needed: Authorization: Bearer …")
+    private static let lacksToken = Failure.unauthorized("An access token or API key is needed: Authorization: Bearer …")
 
     private func authorise(
         _ principal: Principal?,

@@ -36,17 +36,19 @@ extension Transaction {
         let actor: (type: String, id: UUID?) =
             switch origin.actor {
             case .user(let id): ("user", id)
+            case .apiKey(let id): ("api_key", id)
             case .system: ("system", nil)
             }
         // A browser's is a few hundred characters; a header may be of any length.
         let userAgent = origin.userAgent.map { String($0.unicodeScalars.prefix(512)) }
         let requestId = origin.requestId.isEmpty ? nil : origin.requestId
+        let names: SQL = if case .apiKey = origin.actor { "api_keys" } else { "users" }
         return """
             INSERT INTO audit
                    (org_id, id, actor_type, actor_id, actor_name, action, entity_type, entity_id, changes,
                     ip, user_agent, request_id)
             VALUES (\(organisation), \(UUID.v7()), \(actor.type), \(actor.id),
-                    (SELECT name FROM users WHERE org_id = \(organisation) AND id = \(actor.id)),
+                    (SELECT name FROM \(raw: names) WHERE org_id = \(organisation) AND id = \(actor.id)),
                     \(action)::text, split_part(\(action)::text, '.', 1), \(entityId), \(JSON.object(members).text)::jsonb,
                     \(origin.address), \(userAgent), \(requestId))
             """

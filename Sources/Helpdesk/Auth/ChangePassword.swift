@@ -28,8 +28,9 @@ struct ChangePassword: HTTPFunction {
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         let me = try context.member()
+        let (userId, session) = (try me.user, try me.session)
         let rows = try await context.query(
-            "SELECT email, password_hash FROM users WHERE org_id = \(me.organisation) AND id = \(me.user)"
+            "SELECT email, password_hash FROM users WHERE org_id = \(me.organisation) AND id = \(userId)"
         )
         guard let row = rows.first else { throw Failure.unauthorized("A valid access token is needed.") }
         let known = try row.get("password_hash", as: String.self)
@@ -42,15 +43,15 @@ struct ChangePassword: HTTPFunction {
         let hash = try await context.services.passwords.hash(input.newPassword)
         return try await context.transaction { transaction in
             let users = UserStore(transaction.organisation)
-            let user = User.ID(me.user)
+            let user = User.ID(userId)
             // Another one may have been set while this one was being checked.
             guard try await transaction.query(users.setPassword(hash, of: user, replacing: known)).affected == 1 else {
                 throw Self.wrong
             }
             _ = try await transaction.run([
-                users.endSessions(of: user, because: "password_change", except: me.session),
+                users.endSessions(of: user, because: "password_change", except: session),
                 PasswordReset.forget(of: user, in: transaction.organisation),
-                transaction.auditing("auth.password_change", me.user, changes: [.secret("password")]),
+                transaction.auditing("auth.password_change", userId, changes: [.secret("password")]),
             ])
             return .nothing
         }

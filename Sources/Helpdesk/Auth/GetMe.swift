@@ -3,7 +3,7 @@ import Postgres
 
 /// Who the caller is, where, and what they may do.
 ///
-/// `get-me` in functions.yaml: `GET /auth/me`, both roles.
+/// `get-me` in functions.yaml: `GET /auth/me`, both roles; an API key is nobody's, so it gets 403.
 struct GetMe: HTTPFunction {
     static let input = Shape<NoInput>.none
 
@@ -20,11 +20,12 @@ struct GetMe: HTTPFunction {
 
     func handle(_ input: NoInput, in context: HTTPContext) async throws -> Answer {
         let me = try context.member()
+        let user = try me.user
         let rows = try await context.run([
             """
             SELECT \(raw: User.record.selectList)
               FROM users AS u
-             WHERE u.org_id = \(me.organisation) AND u.id = \(me.user)
+             WHERE u.org_id = \(me.organisation) AND u.id = \(user)
             """,
             """
             SELECT \(raw: Organisation.record.selectList)

@@ -67,24 +67,24 @@ struct MessageStore {
         """
     }
 
-    /// Adds a member's message to a ticket that the transaction has locked, behind all that are there, and moves the ticket
-    /// along: an answer reopens it, counts as the first response, and leaves nothing unread; a note does none of that.
-    func post(_ id: Message.ID, to ticket: Ticket.ID, by user: User.ID, _ content: MessageContent) -> SQL {
+    /// Adds a member's or API key's message to a ticket that the transaction has locked, behind all that are there, and moves the
+    /// ticket along: an answer reopens it, counts as the first response, and leaves nothing unread; a note does none of that.
+    func post(_ id: Message.ID, to ticket: Ticket.ID, by author: MessageAuthor, _ content: MessageContent) -> SQL {
         let insert: SQL = """
             INSERT INTO messages
                    (org_id, id, channel_id, contact_id, ticket_id, direction, author_type, author_id, author_name, text,
                     attachments, template, status, reply_to, accepted_at, created_at, sent_at)
-            SELECT t.org_id, \(id)::uuid, t.channel_id, t.contact_id, t.id, \(content.isNote ? "note" : "outbound")::text, 'user',
-                   u.id, u.name, \(content.text)::text, \(content.attachments.text)::jsonb, \(content.template?.text)::jsonb,
-                   \(content.isNote ? "sent" : "queued")::text, \(content.replyTo)::uuid,
+            SELECT t.org_id, \(id)::uuid, t.channel_id, t.contact_id, t.id, \(content.isNote ? "note" : "outbound")::text,
+                   \(author.type)::text, u.id, u.name, \(content.text)::text, \(content.attachments.text)::jsonb,
+                   \(content.template?.text)::jsonb, \(content.isNote ? "sent" : "queued")::text, \(content.replyTo)::uuid,
                    greatest(
                        now_micros(),
                        1 + (SELECT x.accepted_at FROM messages AS x WHERE x.org_id = t.org_id AND x.ticket_id = t.id
                              ORDER BY x.accepted_at DESC LIMIT 1)
                    ),
                    clock_timestamp(), \(raw: content.isNote ? "clock_timestamp()" : "NULL")
-              FROM tickets AS t, users AS u
-             WHERE t.org_id = \(organisation) AND t.id = \(ticket) AND u.org_id = \(organisation) AND u.id = \(user)
+              FROM tickets AS t, \(raw: author.table) AS u
+             WHERE t.org_id = \(organisation) AND t.id = \(ticket) AND u.org_id = \(organisation) AND u.id = \(author.id)
             """
         guard !content.isNote else { return insert }
         return """
@@ -97,6 +97,21 @@ struct MessageStore {
               FROM posted AS p
              WHERE t.org_id = \(organisation) AND t.id = p.ticket_id
             """
+    }
+}
+
+/// Who answers on a ticket: a member or an API key, each with a row that has a name.
+struct MessageAuthor: Sendable {
+    let type: String
+    let id: UUID
+    let table: SQL
+
+    init(_ principal: Principal) {
+        id = principal.id
+        switch principal.credential {
+        case .session: (type, table) = ("user", "users")
+        case .apiKey: (type, table) = ("api_key", "api_keys")
+        }
     }
 }
 

@@ -7,7 +7,8 @@ import Queue
 ///
 /// `send-message` in functions.yaml: `POST /orgs/:orgId/tickets/:ticketId/messages`, both roles. The message is stored as `queued`
 /// and ``DeliverMessage`` sends it; messages leave in the order in which they were posted. A closed ticket reopens. A
-/// note is `sent` at once, goes to nobody and changes nothing of the ticket.
+/// note is `sent` at once, goes to nobody and changes nothing of the ticket. A macro's text is filled with what is known of the
+/// ticket, and what the macro does to the ticket happens in the same transaction, whoever runs it.
 ///
 /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for an empty message, a macro or quoted message that there isn't, and free
 ///   text outside WhatsApp's window; ``Failure/notFound(_:)`` when the ticket is absent or another organisation's;
@@ -49,24 +50,41 @@ struct SendMessage: HTTPFunction {
     static let output: OutputDeclaration = .object(Message.record, status: 201)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        let content = try content(of: input)
-        let user = User.ID(try context.member().user)
+        let given = try content(of: input)
+        let author = MessageAuthor(try context.member())
         return try await context.transaction { transaction in
-            let messages = MessageStore(transaction.organisation)
-            let found = try await transaction.run([
-                messages.lockTicket(input.ticketId),
-                messages.exists(input.replyTo, in: input.ticketId),
-            ])
-            guard let ticket = found[0].first else { throw Failure.notFound("ticket") }
+            let organisation = transaction.organisation
+            let messages = MessageStore(organisation)
+            let tickets = TicketStore(organisation)
+            let opening = input.macroId.map { macro in
+                MacroRun.opening(Macro.ID(macro), on: input.ticketId, by: author, in: organisation)
+            }
+            var found = try await transaction.run(
+                (opening ?? []) + [
+                    messages.lockTicket(input.ticketId),
+                    messages.exists(input.replyTo, in: input.ticketId),
+                    tickets.lock(input.ticketId),
+                ]
+            )
+            let parts = Array(found.prefix(opening?.count ?? 0))
+            found.removeFirst(parts.count)
+            guard let ticket = found[0].first, let before = found[2].first else { throw Failure.notFound("ticket") }
             guard input.replyTo == nil || !found[1].isEmpty else {
                 throw Failure.invalid("/replyTo", "is not a message of this ticket")
             }
+            let run = parts.isEmpty ? nil : try MacroRun(parts[0], parts[1], parts[2])
+            let content = try Self.content(given, run, hasText: input.text != nil)
             if !content.isNote { try Self.check(content, mayLeave: ticket) }
             let id = Message.ID()
-            let status = try ticket.get("status", as: String.self)
+            let old = try TicketState(before)
+            // An answer reopens the ticket, then the macro has its way with it.
+            var posted = old
+            if !content.isNote, old.status == "closed" { posted.status = "open" }
+            let new = try run?.apply(to: posted) ?? posted
             let statements =
-                [messages.post(id, to: input.ticketId, by: user, content)]
-                + Self.records(id, input.ticketId, content, oldStatus: status, in: transaction)
+                [messages.post(id, to: input.ticketId, by: author, content)]
+                + posted.write(new, to: input.ticketId, tickets)
+                + Self.records(id, input.ticketId, content, from: old, to: new, in: transaction)
                 + [messages.find(id)]
             let results = try await transaction.run(statements)
             if !content.isNote { transaction.enqueueDelivery(of: input.ticketId) }
@@ -76,13 +94,30 @@ struct SendMessage: HTTPFunction {
 
     /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for what no ticket's state could make right.
     private func content(of input: Input) throws(Failure) -> MessageContent {
-        guard input.macroId == nil else { throw Failure.invalid("/macroId", "is not a macro of this organisation") }
         let parts = MessageInput(text: input.text, template: input.template, attachments: input.attachments)
-        guard var content = try parts.content() else {
+        guard var content = try parts.content() ?? (input.macroId == nil ? nil : MessageContent()) else {
             throw Failure.invalid("/text", "is required without a template, an attachment or a macro")
         }
         content.isNote = input.note ?? false
         content.replyTo = input.replyTo
+        return content
+    }
+
+    /// What is sent of a macro's text, unless the caller gave one.
+    ///
+    /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` where nothing is left of it, or too much comes of it.
+    private static func content(_ given: MessageContent, _ run: MacroRun?, hasText: Bool) throws -> MessageContent {
+        guard let run, !hasText else { return given }
+        var content = given
+        content.text = run.text
+        let length = run.text.unicodeScalars.count
+        guard length <= 4096 else {
+            throw Failure.invalid("/macroId", "gives a text of \(length) characters once filled, more than 4096")
+        }
+        let isBlank = run.text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
+        if isBlank, content.template == nil, content.attachments == [] {
+            throw Failure.invalid("/macroId", "gives an empty text: its variables have no values here")
+        }
         return content
     }
 
@@ -104,33 +139,41 @@ struct SendMessage: HTTPFunction {
         }
     }
 
-    /// One audit entry, with the reopening among its changes, and the events.
+    /// One audit entry, with all that changed of the ticket, and the events.
     private static func records(
         _ id: Message.ID,
         _ ticket: Ticket.ID,
         _ content: MessageContent,
-        oldStatus: String,
+        from old: TicketState,
+        to new: TicketState,
         in transaction: Transaction
     ) -> [SQL] {
-        let reopens = !content.isNote && oldStatus == "closed"
-        let changes = reopens ? [AuditChange("status", from: "closed", to: "open")] : []
+        let changes = old.changes(to: new)
         let posted: JSON = [
             "ticketId": .string(ticket.description),
             "direction": content.isNote ? "note" : "outbound",
             "status": content.isNote ? "sent" : "queued",
         ]
-        let statements = [
+        var statements = [
             transaction.auditing(content.isNote ? "message.note" : "message.send", id.uuid, changes: changes),
             transaction.announcing("message.created", id.uuid, facts: posted),
         ]
-        guard !content.isNote else { return statements }
-        let moved: JSON =
-            reopens
-            ? [
-                "fields": ["status", "lastMessageAt", "unreadCount", "firstResponseAt"],
-                "status": ["from": "closed", "to": "open"],
-            ] : ["fields": ["lastMessageAt", "unreadCount", "firstResponseAt"]]
-        return statements + [transaction.announcing("ticket.updated", ticket.uuid, facts: moved)]
+        // As `assign-ticket` tells it, and before the rest, which names who has the ticket by then.
+        if let assigned = changes.first(where: { $0.field == "assigneeId" }) {
+            let facts: JSON = ["fields": ["assigneeId"], "assigneeId": ["from": assigned.from, "to": assigned.to]]
+            statements.append(transaction.announcing("ticket.updated", ticket.uuid, facts: facts))
+        }
+        let fields =
+            changes.map(\.field).filter { $0 != "assigneeId" }
+            + (content.isNote ? [] : ["lastMessageAt", "unreadCount", "firstResponseAt"])
+        guard !fields.isEmpty else { return statements }
+        var facts: [JSON.Member] = [.init("fields", .array(fields.map(JSON.string)))]
+        if let status = changes.first(where: { $0.field == "status" }) {
+            facts.append(.init("status", ["from": status.from, "to": status.to]))
+            facts.append(.init("assigneeId", .text(new.assignee?.description)))
+        }
+        statements.append(transaction.announcing("ticket.updated", ticket.uuid, facts: .object(facts)))
+        return statements
     }
 }
 

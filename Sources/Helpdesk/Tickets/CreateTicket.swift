@@ -70,7 +70,7 @@ struct CreateTicket: HTTPFunction {
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         let content = try input.message?.content(at: "/message")
-        let user = User.ID(try context.member().user)
+        let author = MessageAuthor(try context.member())
         return try await context.transaction { transaction in
             let tickets = TicketStore(transaction.organisation)
             let contact = try await Self.contact(of: input, in: transaction)
@@ -109,7 +109,7 @@ struct CreateTicket: HTTPFunction {
             ]
             if let tags = input.tags, !tags.isEmpty { statements.append(tickets.addTags(id, Ticket.distinct(tags))) }
             if let assignee = input.assigneeId { statements.append(tickets.touchAssignee(assignee)) }
-            if let content { statements += Self.posting(content, to: id, by: user, in: transaction) }
+            if let content { statements += Self.posting(content, to: id, by: author, in: transaction) }
             let results = try await transaction.run(statements + [tickets.find(id)])
             return Answer.row(results[statements.count], Ticket.record, status: 201)
         }
@@ -165,14 +165,14 @@ struct CreateTicket: HTTPFunction {
     private static func posting(
         _ content: MessageContent,
         to ticket: Ticket.ID,
-        by user: User.ID,
+        by author: MessageAuthor,
         in transaction: Transaction
     ) -> [SQL] {
         let message = Message.ID()
         let facts: JSON = ["ticketId": .string("\(ticket)"), "direction": "outbound", "status": "queued"]
         transaction.enqueueDelivery(of: ticket)
         return [
-            MessageStore(transaction.organisation).post(message, to: ticket, by: user, content),
+            MessageStore(transaction.organisation).post(message, to: ticket, by: author, content),
             transaction.announcing("message.created", message.uuid, facts: facts),
         ]
     }

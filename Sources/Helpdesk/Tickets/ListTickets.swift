@@ -46,7 +46,7 @@ struct ListTickets: HTTPFunction {
             priorities: input.priority?.map(Ticket.rank),
             channels: input.channelId,
             tags: input.tag,
-            assignee: try assignee(input.assigneeId, me: User.ID(me.user)),
+            assignee: try assignee(input.assigneeId, me: me),
             contact: input.contactId,
             words: input.q,
             createdFrom: input.createdFrom,
@@ -58,10 +58,14 @@ struct ListTickets: HTTPFunction {
         return try Answer.page(rows, Ticket.record, page, keys: sort.keys)
     }
 
-    private func assignee(_ text: String?, me: User.ID) throws -> TicketFilter.Assignee? {
+    private func assignee(_ text: String?, me: Principal) throws -> TicketFilter.Assignee? {
         switch text {
         case nil: return nil
-        case "me"?: return .user(me)
+        case "me"?:
+            guard let user = try? me.user else {
+                throw Failure.invalid(parameter: "assigneeId", "can't be me: an API key is no user")
+            }
+            return .user(User.ID(user))
         case "none"?: return .nobody
         case let text?:
             guard let id = User.ID(text) else {
