@@ -60,6 +60,7 @@ extension Migration {
         Migration(8, "deliver_messages", PackageResources._008_deliver_messages_sql),
         Migration(9, "macros", PackageResources._009_macros_sql),
         Migration(10, "api_keys", PackageResources._010_api_keys_sql),
+        Migration(11, "contacts", PackageResources._011_contacts_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
