@@ -11,6 +11,7 @@ package struct IdempotencyClaim: Sendable {
     private let principal: UUID
     private let keyHash: [UInt8]
     private let claim: UUID
+    private let path: String
 
     /// What the key stands for at this moment.
     package enum State: Sendable {
@@ -22,6 +23,8 @@ package struct IdempotencyClaim: Sendable {
         case running
         /// The key was used with another body.
         case otherRequest
+        /// It ran before, and the answer was erased with the person whom it told of.
+        case erased
     }
 
     /// Takes the key in one round trip.
@@ -41,6 +44,7 @@ package struct IdempotencyClaim: Sendable {
         body: [UInt8],
         patience: Double
     ) async throws -> State {
+        let path = key.count > 1 ? key[1] : ""
         let keyHash = SHA256.digest(key.joined(separator: "\u{0}"))
         let requestHash = SHA256.digest(body)
         let claim = UUID.v7()
@@ -50,13 +54,13 @@ package struct IdempotencyClaim: Sendable {
             VALUES (\(scope.organisation), \(principal), \(keyHash), \(requestHash), \(claim))
             ON CONFLICT (org_id, principal, key_hash) DO UPDATE
                SET claim = excluded.claim, claimed_at = now(), request_hash = excluded.request_hash,
-                   status = NULL, answer = NULL, created_at = now(), expires_at = excluded.expires_at
+                   status = NULL, answer = NULL, mentions = '{}', created_at = now(), expires_at = excluded.expires_at
              WHERE known.expires_at < now()
                 OR (known.status IS NULL AND known.request_hash = excluded.request_hash
                     AND known.claimed_at < now() - make_interval(secs => \(patience)::double precision))
             """,
             """
-            SELECT request_hash, claim, answer
+            SELECT request_hash, claim, answer, status
               FROM idempotency_keys
              WHERE org_id = \(scope.organisation) AND principal = \(principal) AND key_hash = \(keyHash)
             """,
@@ -66,9 +70,16 @@ package struct IdempotencyClaim: Sendable {
         if let sealed = try row.optional("answer", as: [UInt8].self) {
             return .answered(try Answer(stored: scope.services.sealed.open(sealed, for: sealContext(keyHash))))
         }
+        guard try row.optional("status", as: Int.self) == nil else { return .erased }
         guard try row.get("claim", as: UUID.self) == claim else { return .running }
         return .claimed(
-            IdempotencyClaim(organisation: scope.organisation, principal: principal, keyHash: keyHash, claim: claim)
+            IdempotencyClaim(
+                organisation: scope.organisation,
+                principal: principal,
+                keyHash: keyHash,
+                claim: claim,
+                path: path
+            )
         )
     }
 
@@ -103,7 +114,7 @@ package struct IdempotencyClaim: Sendable {
         let sealed = scope.services.sealed.seal(answer.stored, for: Self.sealContext(keyHash))
         return """
             UPDATE idempotency_keys
-               SET status = \(answer.status), answer = \(sealed)
+               SET status = \(answer.status), answer = \(sealed), mentions = \(answer.mentions(path))::uuid[]
              WHERE org_id = \(organisation) AND principal = \(principal) AND key_hash = \(keyHash)
                AND claim = \(claim) AND status IS NULL
             """
@@ -115,6 +126,22 @@ package struct IdempotencyClaim: Sendable {
 }
 
 extension Answer {
+    /// The ids in a request's path and in the body of its answer, each once: by them an answer that is sealed is found again.
+    func mentions(_ path: String) -> [UUID] {
+        let dash = UInt8(ascii: "-")
+        var found: Set<UUID> = []
+        for text in [Array(path.utf8), body] where text.count >= 36 {
+            for start in 0...(text.count - 36)
+            where text[start + 8] == dash && text[start + 13] == dash && text[start + 18] == dash
+                && text[start + 23] == dash
+            {
+                let word = String(decoding: text[start..<(start + 36)], as: UTF8.self)
+                if let id = UUID(uuidString: word) { found.insert(id) }
+            }
+        }
+        return Array(found)
+    }
+
     /// A head of JSON, a line feed, the body.
     var stored: [UInt8] {
         var head = JSONWriter()

@@ -23,6 +23,9 @@ package enum Registry {
         ReadTicket.self,
         // Messages
         ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        // Contacts
+        ListContacts.self, GetContact.self, UpdateContact.self, ListContactTickets.self, MergeContacts.self,
+        EraseContact.self, FinishErasures.self,
         // Macros
         ListMacros.self, CreateMacro.self, UpdateMacro.self, DeleteMacro.self,
         // API keys

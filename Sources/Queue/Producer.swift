@@ -3,8 +3,8 @@ package import Redis
 
 /// Adds jobs to queues that any BullMQ worker can serve.
 package struct Producer: Sendable {
-    private let redis: Redis
-    private let prefix: String
+    let redis: Redis
+    let prefix: String
 
     package init(redis: Redis, prefix: String = "bull") {
         self.redis = redis

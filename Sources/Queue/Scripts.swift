@@ -11,8 +11,9 @@ enum Scripts {
     static let recoverStalled = script("RecoverStalled", PackageResources.RecoverStalled_lua)
     static let reclaimJobs = script("ReclaimJobs", PackageResources.ReclaimJobs_lua)
     static let countJobs = script("CountJobs", PackageResources.CountJobs_lua)
+    static let removeJobs = script("RemoveJobs", PackageResources.RemoveJobs_lua)
 
-    static let all = [addJobs, turnOver, renewLocks, recoverStalled, reclaimJobs, countJobs]
+    static let all = [addJobs, turnOver, renewLocks, recoverStalled, reclaimJobs, countJobs, removeJobs]
 
     private static func script(_ name: String, _ body: [UInt8], worksWhenMemoryIsFull: Bool = true) -> RedisScript {
         let shebang = worksWhenMemoryIsFull ? "#!lua flags=allow-oom" : "#!lua"

@@ -61,6 +61,7 @@ extension Migration {
         Migration(9, "mail_and_password_resets", PackageResources._009_mail_and_password_resets_sql),
         Migration(10, "macros", PackageResources._010_macros_sql),
         Migration(11, "api_keys", PackageResources._011_api_keys_sql),
+        Migration(12, "contacts", PackageResources._012_contacts_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -81,6 +81,12 @@ package struct Sealed: Sendable {
         return plaintext
     }
 
+    /// A digest of `text` that nobody can make or guess at without the current key; other contexts have other digests.
+    package func digest(_ text: String, for context: String) -> [UInt8] {
+        let key = SHA256.digest(Array("digests".utf8) + current.bytes)
+        return HMAC.sha256(key: key, message: Array((context + "\u{0}" + text).utf8))
+    }
+
     /// Whether `sealed` was made with a retired key and ought to be sealed again.
     package func isOutdated(_ sealed: [UInt8]) -> Bool {
         sealed.count > Self.idLength && !sealed[1...Self.idLength].elementsEqual(current.id)

@@ -62,11 +62,12 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     var namesOrganisation: Bool { path.parameters.contains("orgId") }
 
-    /// `deliveryId` names a row of `deliveries`.
+    /// `deliveryId` names a row of `deliveries`, `apiKeyId` one of `api_keys`.
     static func table(named id: String) -> String {
         var word = id.hasSuffix("Id") ? String(id.dropLast(2)) : id
         word = word.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
-        return word.hasSuffix("y") ? word.dropLast() + "ies" : word + "s"
+        let endsAfterVowel = ["ay", "ey", "oy", "uy"].contains { word.hasSuffix($0) }
+        return word.hasSuffix("y") && !endsAfterVowel ? word.dropLast() + "ies" : word + "s"
     }
 
     /// The path with these values; `nil` where one is missing.

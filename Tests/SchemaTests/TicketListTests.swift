@@ -268,11 +268,11 @@ enum Sort: String, CaseIterable {
     @Test func findsContacts() async throws {
         let (world, other) = try await (World(), World())
 
-        let found = try await world.query("SELECT contact_id FROM search_contacts('custom')")
+        let found = try await world.query("SELECT contact_id FROM search_contacts('Cust', NULL, NULL, NULL, 10)")
             .map { try $0.get("contact_id", as: UUID.self) }
 
         #expect(found == [world.contact])
-        #expect(try await other.query("SELECT FROM search_contacts('nobody')").isEmpty)
+        #expect(try await other.query("SELECT FROM search_contacts('nobody', NULL, NULL, NULL, 10)").isEmpty)
     }
 }
 

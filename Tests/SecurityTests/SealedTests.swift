@@ -6,6 +6,17 @@ import Testing
     private let key = String(repeating: "0123456789abcdef", count: 4)
     private let secret = Array("EAAG-page-token".utf8)
 
+    @Test func aDigestIsOfItsTextItsContextAndTheKey() throws {
+        let sealed = try Sealed(key: key)
+        let digest = sealed.digest("+4915550001", for: "a")
+
+        #expect(digest.count == 32)
+        #expect(try Sealed(key: key).digest("+4915550001", for: "a") == digest)
+        #expect(sealed.digest("+4915550002", for: "a") != digest)
+        #expect(sealed.digest("+4915550001", for: "b") != digest)
+        #expect(try Sealed(key: String(key.reversed())).digest("+4915550001", for: "a") != digest)
+    }
+
     /// Test cases 14 and 16 of the GCM specification (McGrew and Viega), AES-256.
     @Test func encryptsTheVectorsOfTheSpecification() throws {
         let zeroes = try #require(

@@ -209,6 +209,8 @@ struct Responder: HTTPResponder {
             case .answered(var answer):
                 answer.headers.append(("Idempotency-Replayed", "true"))
                 return answer
+            case .erased:
+                throw Failure.conflict("What was answered under this Idempotency-Key has been erased.")
             case .running where attempt < 20:
                 try await Task.sleep(for: .milliseconds(100))
             case .running:

@@ -2,6 +2,7 @@ import Connectors
 import Foundation
 import Functions
 import Postgres
+import Security
 
 /// Messages of one organisation that are stored by one statement.
 ///
@@ -98,6 +99,37 @@ struct InboundBatch: Sendable {
                        \(payloads.map(\.providerAt))::timestamptz[], \(messages.map(\.work.acceptedAt))::bigint[],
                        \(payloads.map { Self.optOut($0.text ?? "") })::boolean[]
                    ) AS stored
+            """
+    }
+
+    /// Raises DC410 in the statement's transaction where a sender has been erased since their message was accepted; see
+    /// `refuse_erased`.
+    func erasureCheck(with sealed: Sealed) -> SQL {
+        "SELECT refuse_erased(\(organisation)::uuid, \(raw: senderDigests(with: sealed)))"
+    }
+
+    /// The batch without the messages of those who have been erased since.
+    func withoutErased(in context: WorkContext) async throws -> InboundBatch {
+        let digests = senderDigests(with: context.services.sealed)
+        let rows = try await context.organisation(organisation).query(
+            "SELECT job FROM find_erased(\(organisation)::uuid, \(raw: digests))"
+        )
+        let erased = Set(try rows.map { try $0.get("job", as: Int.self) })
+        return InboundBatch(organisation, entries.enumerated().filter { !erased.contains($0.offset) }.map(\.element))
+    }
+
+    /// Three arrays: an entry's place, a digest of one of its sender's ids, and its acceptance.
+    private func senderDigests(with sealed: Sealed) -> SQL {
+        let senders = entries.enumerated().flatMap { place, entry in
+            Self.identities(of: entry.work.payload).map { identity in
+                (
+                    place, entry.work.acceptedAt,
+                    Erasure.digest(identity.scope, identity.kind, identity.value, in: organisation, with: sealed)
+                )
+            }
+        }
+        return """
+            \(senders.map(\.0))::integer[], \(senders.map(\.2))::bytea[], \(senders.map(\.1))::bigint[]
             """
     }
 

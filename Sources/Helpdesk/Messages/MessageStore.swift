@@ -69,6 +69,7 @@ struct MessageStore {
 
     /// Adds a member's or API key's message to a ticket that the transaction has locked, behind all that are there, and moves the
     /// ticket along: an answer reopens it, counts as the first response, and leaves nothing unread; a note does none of that.
+    /// Nothing is added where the ticket's contact has been erased.
     func post(_ id: Message.ID, to ticket: Ticket.ID, by author: MessageAuthor, _ content: MessageContent) -> SQL {
         let insert: SQL = """
             INSERT INTO messages
@@ -85,6 +86,9 @@ struct MessageStore {
                    clock_timestamp(), \(raw: content.isNote ? "clock_timestamp()" : "NULL")
               FROM tickets AS t, \(raw: author.table) AS u
              WHERE t.org_id = \(organisation) AND t.id = \(ticket) AND u.org_id = \(organisation) AND u.id = \(author.id)
+               AND NOT EXISTS (
+                       SELECT FROM contacts AS k WHERE k.org_id = t.org_id AND k.id = t.contact_id AND k.gone_at IS NOT NULL
+                   )
             """
         guard !content.isNote else { return insert }
         return """

@@ -13,8 +13,8 @@ import Queue
 ///
 /// A job ends as done when its message is stored; as snoozed while the database is away; as failed, and tried again, when it
 /// refuses the message; as discarded when its channel is gone or its data can't be stored. Where a statement fails its
-/// messages are stored one by one, so that the bad one harms no others. What failed for good is kept for 30 days in
-/// `unprocessed_events`.
+/// messages are stored one by one, so that the bad one harms no others. What a person wrote who has been erased since is
+/// dropped. What failed for good is kept for 30 days in `unprocessed_events`.
 struct ReceiveMessage: BatchFunction {
     struct Payload: Decodable, Sendable {
         let channelId: Channel.ID
@@ -116,7 +116,10 @@ struct ReceiveMessage: BatchFunction {
         for round in 0... {
             guard !pending.isEmpty else { break }
             let results = await context.services.postgres.run(
-                groups: pending.map { [OrganisationScope.entry($0.organisation), $0.statement] }
+                groups: pending.map { batch in
+                    let check = batch.erasureCheck(with: context.services.sealed)
+                    return [OrganisationScope.entry(batch.organisation), batch.statement, check]
+                }
             )
             var next: [InboundBatch] = []
             for (batch, result) in zip(pending, results) {
@@ -124,6 +127,10 @@ struct ReceiveMessage: BatchFunction {
                 if error.isUnavailable {
                     // Not the jobs' fault: they wait without losing an attempt.
                     for entry in batch.entries { outcomes[entry.index] = .snooze(.seconds(1)) }
+                } else if error.sqlState == "DC410", round < Self.rounds {
+                    // Done: what an erased person wrote before is to be stored nowhere.
+                    let rest = try await batch.withoutErased(in: context)
+                    if !rest.entries.isEmpty { next.append(rest) }
                 } else if error.isTransient, round < Self.rounds {
                     next.append(batch)
                 } else if error.kind == .server, batch.entries.count > 1 {
@@ -146,18 +153,37 @@ struct ReceiveMessage: BatchFunction {
         let owners = try await Self.organisations(of: Set(channels.compactMap { $0 }), context)
         for (failed, channel) in zip(jobs, channels) {
             guard let channel, let owner = owners[channel] ?? nil else { continue }
-            _ = try await context.organisation(owner).query(Self.keeping(failed, from: channel, of: owner))
+            let digests = Erasure.digests(ofJob: failed.job.data, in: owner, with: context.services.sealed)
+            _ = try await context.organisation(owner).run([
+                Self.lockUnprocessed(of: owner),
+                Self.keeping(failed, from: channel, of: owner, unless: digests),
+            ])
         }
     }
 
-    private static func keeping(_ failed: FailedJob, from channel: Channel.ID, of organisation: Organisation.ID) -> SQL
-    {
+    /// Keeping jobs and erasing people come one after another: neither overlooks the other.
+    static func lockUnprocessed(of organisation: Organisation.ID) -> SQL {
+        "SELECT pg_advisory_xact_lock(hashtextextended('unprocessed_events ' || \(organisation)::text, 0))"
+    }
+
+    private static func keeping(
+        _ failed: FailedJob,
+        from channel: Channel.ID,
+        of organisation: Organisation.ID,
+        unless digests: [[UInt8]]
+    ) -> SQL {
         let job = failed.job
         return """
             INSERT INTO unprocessed_events
                    (org_id, channel_id, queue, job_id, job_name, data, reason, attempts, accepted_at)
-            VALUES (\(organisation), \(channel), \(job.queue), \(job.id), \(job.name), \(job.data), \(failed.reason),
-                    \(job.attemptsStarted), \(job.acceptedAt))
+            SELECT \(organisation)::uuid, \(channel)::uuid, \(job.queue), \(job.id), \(job.name), \(job.data),
+                   \(failed.reason), \(job.attemptsStarted)::integer, \(job.acceptedAt)::bigint
+             WHERE NOT EXISTS (
+                       SELECT FROM find_erased(
+                           \(organisation)::uuid, \(digests.map { _ in 1 })::integer[], \(digests)::bytea[],
+                           \(digests.map { _ in job.acceptedAt })::bigint[]
+                       )
+                   )
             ON CONFLICT (org_id, queue, job_id, accepted_at) DO NOTHING
             """
     }

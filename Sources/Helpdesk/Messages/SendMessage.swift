@@ -12,7 +12,7 @@ import Queue
 ///
 /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for an empty message, a macro or quoted message that there isn't, and free
 ///   text outside WhatsApp's window; ``Failure/notFound(_:)`` when the ticket is absent or another organisation's;
-///   ``Failure/conflict(_:)`` when its channel is deleted or disabled.
+///   ``Failure/conflict(_:)`` when its channel is deleted or disabled, or its contact erased.
 struct SendMessage: HTTPFunction {
     struct Input: Decodable, Sendable {
         let ticketId: Ticket.ID
@@ -87,6 +87,9 @@ struct SendMessage: HTTPFunction {
                 + Self.records(id, input.ticketId, content, from: old, to: new, in: transaction)
                 + [messages.find(id)]
             let results = try await transaction.run(statements)
+            guard !results[statements.count - 1].isEmpty else {
+                throw Failure.conflict("The contact of this ticket has been erased.")
+            }
             if !content.isNote { transaction.enqueueDelivery(of: input.ticketId) }
             return Answer.row(results[statements.count - 1], Message.record, status: 201)
         }

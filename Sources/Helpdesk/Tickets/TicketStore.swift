@@ -114,7 +114,7 @@ struct TicketStore {
 
     /// A row where this organisation has the contact, who then stays until the transaction ends.
     func findContact(_ id: Contact.ID?) -> SQL {
-        "SELECT 1 FROM contacts AS k WHERE k.org_id = \(organisation) AND k.id = \(id) FOR KEY SHARE"
+        "SELECT 1 FROM contacts AS k WHERE k.org_id = \(organisation) AND k.id = \(id) AND k.gone_at IS NULL FOR KEY SHARE"
     }
 
     /// Makes or locks the conversation of a contact on a channel: until the transaction ends nobody else finds or opens a
