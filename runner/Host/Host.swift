@@ -34,6 +34,8 @@ package struct HostOptions: Sendable {
 /// Hosts the functions of a manifest in this process until it is asked to end.
 package struct Host: Sendable {
     let pairs: [RegistryCheck.Pair]
+    /// The names of all schedules, hosted here or not.
+    private let schedules: Set<String>
     let services: Services
     let options: HostOptions
     let logger: Logger
@@ -52,6 +54,7 @@ package struct Host: Sendable {
         logger: Logger
     ) throws(AddressFault) {
         callers = try CallerAddress(proxies: services.settings["TRUSTED_PROXIES"])
+        schedules = Set(pairs.filter { $0.declaration.trigger.kind == .schedule }.map(\.declaration.name))
         self.pairs = pairs.filter { options.selection.includes($0.declaration) }
         self.services = services
         self.options = options
@@ -64,7 +67,10 @@ package struct Host: Sendable {
         let deadlines = Deadlines()
         let inFlight = InFlight(path: options.inFlightPath)
         let draining = DrainSwitch()
-        var parts: [any Service] = [ClientService(services: services), DeadlineService(deadlines: deadlines)]
+        let watch = MarkerWatch(redis: services.redis)
+        var parts: [any Service] = [
+            ClientService(services: services), DeadlineService(deadlines: deadlines), WatchService(watch: watch),
+        ]
         var queues: [(function: String, queue: String)] = []
         for pair in pairs {
             guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
@@ -77,6 +83,7 @@ package struct Host: Sendable {
                     trigger: trigger,
                     worker: worker,
                     services: services,
+                    watch: watch,
                     metrics: metrics,
                     inFlight: inFlight,
                     deadlines: deadlines,
@@ -94,7 +101,9 @@ package struct Host: Sendable {
             parts.append(
                 ScheduleService(
                     functions: scheduled,
+                    known: schedules,
                     services: services,
+                    watch: watch,
                     metrics: metrics,
                     inFlight: inFlight,
                     deadlines: deadlines,
@@ -186,6 +195,15 @@ private struct DeadlineService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await deadlines.sweep() }
+    }
+}
+
+/// Waits for work of all queues on one connection.
+private struct WatchService: Service {
+    let watch: MarkerWatch
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await watch.run() }
     }
 }
 
