@@ -76,7 +76,8 @@ let package = Package(
         floor("Redis", ["CHiredis", nio, nioPosix, logging]),
         floor("Security", ["COpenSSL"]),
         floor("Mail", [nio, nioPosix, nioTLS, nioSSL]),
-        floor("Queue", ["Redis", logging], embedding: "Scripts"),
+        floor("Cron"),
+        floor("Queue", ["Redis", "Security", "Cron", logging], embedding: "Scripts"),
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
         floor("Connectors", ["Security", logging]),
@@ -84,12 +85,13 @@ let package = Package(
             "Helpdesk",
             ["Functions", "Connectors", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
         ),
-        floor("Manifest", in: "runner", ["Yams"]),
+        floor("Manifest", in: "runner", ["Cron", "Yams"]),
         floor(
             "Host",
             in: "runner",
             [
-                "Manifest", "Functions", "Queue", "Postgres", "Redis", "Security", "Schema", logging, nio, lifecycle,
+                "Manifest", "Functions", "Queue", "Cron", "Postgres", "Redis", "Security", "Schema", logging, nio,
+                lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]
         ),
@@ -98,7 +100,7 @@ let package = Package(
             name: "runner",
             dependencies: [
                 "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis",
-                "Security", logging,
+                "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "runner/Command",
@@ -109,7 +111,8 @@ let package = Package(
         tests(of: "Redis", [logging, nio, nioPosix]),
         tests(of: "Security"),
         tests(of: "Mail", [nio, nioPosix], besides: ["Peers"]),
-        tests(of: "Queue", ["Redis", logging], besides: ["Peers"]),
+        tests(of: "Cron"),
+        tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Manifest"),

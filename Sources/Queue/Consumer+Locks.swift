@@ -43,6 +43,7 @@ extension Consumer {
             var pause = options.stalledInterval
             do throws(RedisError) {
                 try await recoverStalled()
+                try await schedulers.repair()
             } catch {
                 guard error.kind != .cancelled else { return }
                 logger.debug("the check for stalled jobs failed", metadata: ["error": "\(error)"])
@@ -59,6 +60,7 @@ extension Consumer {
             arguments: [
                 // A little less than the interval, or our next check could find this one's key and skip.
                 .integer(max(1, options.stalledInterval.milliseconds * 9 / 10)), .integer(Int64(options.attempts)),
+                .integer(Int64(options.share ?? 0)),
             ]
         )
         guard let parts = answer.array, parts.count == 2 else { return }

@@ -1,4 +1,5 @@
 import Logging
+import Redis
 import Synchronization
 
 /// The runs of a consumer: from fetched jobs to the endings that are to be written.
@@ -19,6 +20,7 @@ extension Consumer {
     }
 
     private func perform(_ jobs: [Job], run: Int, isQuarantined: Bool) async {
+        for job in jobs where job.scheduler != nil { await advance(job) }
         guard isQuarantined else {
             return finish(run, await endings(of: jobs))
         }
@@ -37,6 +39,19 @@ extension Consumer {
             return finish(run, jobs.map { Ending(lease: Lease($0), kind: .wait) })
         }
         finish(run, await endings(of: jobs))
+    }
+
+    /// Makes the next job of the scheduler that made this one; where that fails, the next repair does.
+    private func advance(_ job: Job) async {
+        guard let scheduler = job.scheduler else { return }
+        do throws(RedisError) {
+            try await schedulers.advance(scheduler, after: job.id)
+        } catch {
+            logger.warning(
+                "a schedule waits for its repair",
+                metadata: ["scheduler": "\(scheduler)", "error": "\(error)"]
+            )
+        }
     }
 
     private func finish(_ run: Int, _ endings: [Ending]) {

@@ -6,8 +6,6 @@ import Synchronization
 extension Consumer {
     /// How many jobs are fetched, and endings written, by one call: more would hold Redis up for too long.
     private static let callLimit = 200
-    /// How long the wait for a marker may be; a fetch follows it even without one, so a lost marker costs no more.
-    static let markerWait = Duration.seconds(2)
 
     /// An answer of the script `TurnOver`.
     private struct Answer {
@@ -79,9 +77,9 @@ extension Consumer {
     private func turnOver(_ endings: [Ending], wanted: Int, token: String) async throws(RedisError) -> Answer {
         var arguments: [RedisArgument] = [
             .integer(Int64(wanted)), .string(token), .integer(options.lockDuration.milliseconds),
-            .integer(Int64(endings.count)),
+            .integer(Int64(options.metricsMinutes)), .integer(Int64(endings.count)),
         ]
-        arguments.reserveCapacity(4 + endings.count * 10)
+        arguments.reserveCapacity(5 + endings.count * 10)
         for ending in endings { arguments += ending.arguments }
         let reply = try await redis.evaluate(Scripts.turnOver, keys: [queue.base], arguments: arguments)
         guard let answer = Answer(reply, queue: queue.name, token: token), answer.codes.count == endings.count else {
@@ -111,15 +109,21 @@ extension Consumer {
         }
     }
 
+    private var hasRoom: Bool { state.withLock { $0.room(options) } > 0 }
+
     /// Waits until there may be something to run: a marker, a due job, an ended run, or the end of a rate's window.
     private func idle(_ answer: Answer) async {
-        guard state.withLock({ $0.room(options) }) > 0 else { return }
+        guard hasRoom else { return }
         if answer.isLimited {
-            return await turnSignal.wait(atMost: min(answer.pause ?? Self.markerWait, Self.markerWait))
+            return await turnSignal.wait(atMost: min(answer.pause ?? MarkerWatch.wait, MarkerWatch.wait))
         }
         if answer.pause == .zero { return }
-        idleSignal.raise()
-        if let pause = answer.pause, pause < Self.markerWait {
+        await watch.await(
+            queue.marker,
+            isWanted: { [weak self] in self?.hasRoom ?? false },
+            wake: { [weak self] in self?.turnSignal.raise() }
+        )
+        if let pause = answer.pause, pause < MarkerWatch.wait {
             await turnSignal.wait(atMost: pause)
         } else {
             await turnSignal.wait()

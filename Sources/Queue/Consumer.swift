@@ -26,8 +26,10 @@ package final class Consumer: Sendable {
     let state = Mutex(ConsumerState())
     /// Something ended, or something may be runnable.
     let turnSignal = Signal()
-    /// There is room and nothing to run: wait for the queue's marker.
-    let idleSignal = Signal()
+    /// Waits for the queue's marker when there is room and nothing to run.
+    let watch: MarkerWatch
+    /// Whether the watch is this consumer's own, and runs with it.
+    private let ownsWatch: Bool
 
     /// Makes a consumer that does nothing before ``run()``.
     ///
@@ -36,6 +38,7 @@ package final class Consumer: Sendable {
     ///   - prefix: what all keys of all queues begin with.
     ///   - queue: the queue's name, without a colon.
     ///   - options: how it works.
+    ///   - watch: shared by consumers of many queues, run by who made it; `nil` for one of this consumer's own.
     ///   - logger: gets the queue's name as metadata.
     ///   - onExhausted: called with jobs and the reasons of their failure before they are written as failed for good.
     ///     When it throws, they are not, and come again after `exhaustedRetry`.
@@ -45,6 +48,7 @@ package final class Consumer: Sendable {
         prefix: String = "bull",
         queue: String,
         options: ConsumerOptions = ConsumerOptions(),
+        watch: MarkerWatch? = nil,
         logger: Logger,
         onExhausted: ExhaustedHook? = nil,
         handle: @escaping Handler
@@ -54,10 +58,15 @@ package final class Consumer: Sendable {
         self.redis = redis
         self.queue = QueueName(prefix: prefix, name: queue)
         self.options = options
+        ownsWatch = watch == nil
+        // The name by which dashboards find the workers of a queue in CLIENT LIST.
+        self.watch = watch ?? MarkerWatch(redis: redis, name: "\(prefix):\(Data(queue.utf8).base64EncodedString())")
         self.logger = logger
         self.onExhausted = onExhausted
         self.handle = handle
     }
+
+    var schedulers: JobSchedulers { JobSchedulers(redis: redis, queue: queue) }
 
     /// The ids of the jobs that handlers have now.
     package var inFlight: [String] {
@@ -101,10 +110,11 @@ package final class Consumer: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask(executorPreference: DedicatedThread.shared) { await self.keepLocks() }
             group.addTask(executorPreference: DedicatedThread.shared) { await self.recoverStalledJobs() }
-            group.addTask { await self.awaitMarkers() }
+            if ownsWatch { group.addTask { await self.watch.run() } }
             await takeTurns()
             group.cancelAll()
         }
+        watch.leave(queue.marker)
         for continuation in state.withLock({ $0.end() }) { continuation.resume() }
     }
 }

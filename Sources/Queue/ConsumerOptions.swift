@@ -15,6 +15,11 @@ package struct ConsumerOptions: Sendable {
     /// What is kept of jobs that do not say so themselves.
     package var keepCompleted: Retention
     package var keepFailed: Retention
+    /// How many runnable jobs of one organisation stand in the queue itself; more of them wait beside it until it is their
+    /// turn, so that they hold up nobody else. `nil` keeps no such order.
+    package var share: Int?
+    /// Of how many minutes the numbers of finished jobs are kept for dashboards; 0 keeps none.
+    package var metricsMinutes: Int
     /// For how long a job that has stalled before runs alone, in case it brings its worker down again: this consumer
     /// starts nothing beside it, and no other consumer of the process starts another such job.
     package var quarantine: Duration
@@ -30,6 +35,8 @@ package struct ConsumerOptions: Sendable {
         stalledInterval: Duration = .seconds(30),
         keepCompleted: Retention = Retention(count: 1000, age: .seconds(3600)),
         keepFailed: Retention = Retention(count: 10_000, age: .seconds(14 * 86_400)),
+        share: Int? = 20,
+        metricsMinutes: Int = 0,
         quarantine: Duration = .seconds(5),
         exhaustedRetry: Duration = .seconds(5)
     ) {
@@ -41,6 +48,8 @@ package struct ConsumerOptions: Sendable {
         self.stalledInterval = stalledInterval
         self.keepCompleted = keepCompleted
         self.keepFailed = keepFailed
+        self.share = share.map { max(1, $0) }
+        self.metricsMinutes = max(0, metricsMinutes)
         self.quarantine = quarantine
         self.exhaustedRetry = exhaustedRetry
     }

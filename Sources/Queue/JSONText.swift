@@ -39,6 +39,21 @@ enum JSONText: Equatable {
     /// The whole number that this is, or `nil` when it is none or does not fit.
     var integer: Int? { number.flatMap { Int(exactly: $0.rounded(.towardZero)) } }
 
+    /// The JSON of this value, its members in the order of their names.
+    var text: String {
+        switch self {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .number(let value): Int(exactly: value).map(String.init) ?? "\(value)"
+        case .string(let value): Self.quoted(value)
+        case .array(let values): "[" + values.map(\.text).joined(separator: ",") + "]"
+        case .object(let members):
+            "{"
+                + members.sorted { $0.key < $1.key }.map { "\(Self.quoted($0.key)):\($0.value.text)" }
+                .joined(separator: ",") + "}"
+        }
+    }
+
     /// Writes a string with its quotes; control characters are escaped, everything else stays as it is.
     static func quoted(_ string: some StringProtocol) -> String {
         var quoted = "\""

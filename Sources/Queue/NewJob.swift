@@ -1,4 +1,5 @@
 package import Foundation
+import Security
 
 /// A job that is to be added to a queue.
 package struct NewJob: Sendable {
@@ -18,6 +19,8 @@ package struct NewJob: Sendable {
     package var backoff: Backoff?
     package var keepCompleted: Retention?
     package var keepFailed: Retention?
+    package var deduplication: Deduplication?
+    package var rate: RateLimit?
     /// Whose job it is.
     package var organisation: UUID?
     /// What it is to be followed by in logs; given on to the handler.
@@ -34,6 +37,8 @@ package struct NewJob: Sendable {
         backoff: Backoff? = nil,
         keepCompleted: Retention? = nil,
         keepFailed: Retention? = nil,
+        deduplication: Deduplication? = nil,
+        rate: RateLimit? = nil,
         organisation: UUID? = nil,
         trace: String? = nil
     ) {
@@ -47,12 +52,17 @@ package struct NewJob: Sendable {
         self.backoff = backoff
         self.keepCompleted = keepCompleted
         self.keepFailed = keepFailed
+        self.deduplication = deduplication
+        self.rate = rate
         self.organisation = organisation
         self.trace = trace
     }
 }
 
 extension NewJob {
+    /// An id made from one that a provider gave, whatever that holds: a letter and its SHA-256 in hexadecimal.
+    package static func id(fromProviders id: String) -> String { "p" + Hex.encode(SHA256.digest(id)) }
+
     /// The options that other clients read, as JSON.
     var options: String {
         var text = "{\"attempts\":\(attempts ?? 0),\"delay\":\(delay?.milliseconds ?? 0)"
@@ -62,6 +72,7 @@ extension NewJob {
         if let backoff { text += ",\"backoff\":\(backoff.json)" }
         if let keepCompleted { text += ",\"removeOnComplete\":\(keepCompleted.json)" }
         if let keepFailed { text += ",\"removeOnFail\":\(keepFailed.json)" }
+        if let deduplication { text += ",\"de\":\(deduplication.json)" }
         return text + "}"
     }
 

@@ -19,7 +19,7 @@ package struct Producer: Sendable {
         try await addChunk([job], to: queue)[0]
     }
 
-    /// Adds jobs in their order and returns their ids.
+    /// Adds jobs in their order and returns their ids; of one that its deduplication holds off, the id of the other.
     ///
     /// Each hundred is added in one step; a later one may fail when earlier ones were already added.
     ///
@@ -43,7 +43,7 @@ package struct Producer: Sendable {
             throw RedisError(kind: .configuration, message: "the queue's name \"\(queue)\" is empty or has a colon")
         }
         var arguments: [RedisArgument] = []
-        arguments.reserveCapacity(jobs.count * 9)
+        arguments.reserveCapacity(jobs.count * 10)
         for job in jobs {
             guard job.hasUsableId else {
                 throw RedisError(
@@ -55,6 +55,7 @@ package struct Producer: Sendable {
                 .string(job.name), .string(job.data), .string(job.options), .string(job.id ?? ""),
                 .integer(job.delay?.milliseconds ?? 0), .integer(Int64(job.priority)), job.lifo ? "1" : "",
                 .string(job.organisation?.uuidString.lowercased() ?? ""), .string(job.trace ?? ""),
+                .string(job.rate?.json ?? ""),
             ]
         }
         let answer = try await redis.evaluate(

@@ -11,9 +11,26 @@ enum Scripts {
     static let recoverStalled = script("RecoverStalled", PackageResources.RecoverStalled_lua)
     static let reclaimJobs = script("ReclaimJobs", PackageResources.ReclaimJobs_lua)
     static let countJobs = script("CountJobs", PackageResources.CountJobs_lua)
+    static let pauseQueue = script("PauseQueue", PackageResources.PauseQueue_lua)
+    static let moveJobs = script("MoveJobs", PackageResources.MoveJobs_lua)
     static let removeJobs = script("RemoveJobs", PackageResources.RemoveJobs_lua)
+    static let findJobs = script("FindJobs", PackageResources.FindJobs_lua)
+    static let findJob = script("FindJob", PackageResources.FindJob_lua)
+    static let noteJob = script("NoteJob", PackageResources.NoteJob_lua)
+    static let upsertScheduler = script(
+        "UpsertScheduler",
+        PackageResources.UpsertScheduler_lua,
+        worksWhenMemoryIsFull: false
+    )
+    static let advanceScheduler = script("AdvanceScheduler", PackageResources.AdvanceScheduler_lua)
+    static let removeScheduler = script("RemoveScheduler", PackageResources.RemoveScheduler_lua)
+    static let listSchedulers = script("ListSchedulers", PackageResources.ListSchedulers_lua)
 
-    static let all = [addJobs, turnOver, renewLocks, recoverStalled, reclaimJobs, countJobs, removeJobs]
+    static let all = [
+        addJobs, turnOver, renewLocks, recoverStalled, reclaimJobs, countJobs, pauseQueue, moveJobs, removeJobs,
+        findJobs,
+        findJob, noteJob, upsertScheduler, advanceScheduler, removeScheduler, listSchedulers,
+    ]
 
     private static func script(_ name: String, _ body: [UInt8], worksWhenMemoryIsFull: Bool = true) -> RedisScript {
         let shebang = worksWhenMemoryIsFull ? "#!lua flags=allow-oom" : "#!lua"

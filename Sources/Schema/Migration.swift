@@ -62,6 +62,7 @@ extension Migration {
         Migration(10, "macros", PackageResources._010_macros_sql),
         Migration(11, "api_keys", PackageResources._011_api_keys_sql),
         Migration(12, "contacts", PackageResources._012_contacts_sql),
+        Migration(13, "remember_fires", PackageResources._013_remember_fires_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

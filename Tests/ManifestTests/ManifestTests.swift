@@ -1,3 +1,4 @@
+import Cron
 import Testing
 
 @testable import Manifest

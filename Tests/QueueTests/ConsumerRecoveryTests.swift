@@ -24,7 +24,7 @@ import Testing
         _ = try await world.redis.evaluate(
             Scripts.turnOver,
             keys: [world.key("")],
-            arguments: [.integer(Int64(count)), "dead", .integer(lock), 0]
+            arguments: [.integer(Int64(count)), "dead", .integer(lock), 0, 0]
         )
     }
 
@@ -182,7 +182,7 @@ import Testing
         let answer = try await world.redis.evaluate(
             Scripts.turnOver,
             keys: [world.key("")],
-            arguments: [0, "t", 1000, 4] + endings.flatMap(\.arguments)
+            arguments: [0, "t", 1000, 0, 4] + endings.flatMap(\.arguments)
         )
 
         #expect(answer.array?.first == .array([.integer(-6), .integer(-2), .integer(-1), .integer(-3)]))

@@ -42,7 +42,7 @@ import Testing
             """
         )
 
-        #expect(others == ["organisations", "schema_migrations"])
+        #expect(others == ["organisations", "schedules", "schema_migrations"])
     }
 
     @Test func everyTenantsTableHasTheOnePolicy() async throws {

@@ -13,13 +13,15 @@ struct Runner: AsyncParsableCommand {
               runner list                  every function and what triggers it
               runner describe send-message its input, limits and an example
               runner openapi               the API's description
+              runner queues list           the queues and what waits in them
+              runner cron list             the schedules and when they are due
               runner db status             which migrations have run
             """,
         version: Version.text,
         subcommands: [
-            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self,
-            Database.self,
-            SchemaOfManifest.self, Env.self, DoctorCommand.self, Bench.self, VersionCommand.self,
+            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self, Queues.self,
+            CronCommand.self, Database.self, SchemaOfManifest.self, Env.self, DoctorCommand.self, Bench.self,
+            VersionCommand.self,
         ]
     )
 }

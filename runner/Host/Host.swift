@@ -40,6 +40,8 @@ package struct Host: Sendable {
     let pairs: [RegistryCheck.Pair]
     /// Those that other processes host too: the description is of the whole product.
     let allPairs: [RegistryCheck.Pair]
+    /// The names of all schedules, hosted here or not.
+    private let schedules: Set<String>
     let services: Services
     let options: HostOptions
     let logger: Logger
@@ -59,6 +61,7 @@ package struct Host: Sendable {
     ) throws(AddressFault) {
         callers = try CallerAddress(proxies: services.settings["TRUSTED_PROXIES"])
         allPairs = pairs
+        schedules = Set(pairs.filter { $0.declaration.trigger.kind == .schedule }.map(\.declaration.name))
         self.pairs = pairs.filter { options.selection.includes($0.declaration) }
         self.services = services
         self.options = options
@@ -71,7 +74,10 @@ package struct Host: Sendable {
         let deadlines = Deadlines()
         let inFlight = InFlight(path: options.inFlightPath)
         let draining = DrainSwitch()
-        var parts: [any Service] = [ClientService(services: services), DeadlineService(deadlines: deadlines)]
+        let watch = MarkerWatch(redis: services.redis)
+        var parts: [any Service] = [
+            ClientService(services: services), DeadlineService(deadlines: deadlines), WatchService(watch: watch),
+        ]
         var queues: [(function: String, queue: String)] = []
         for pair in pairs {
             guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
@@ -84,6 +90,7 @@ package struct Host: Sendable {
                     trigger: trigger,
                     worker: worker,
                     services: services,
+                    watch: watch,
                     metrics: metrics,
                     inFlight: inFlight,
                     deadlines: deadlines,
@@ -101,7 +108,9 @@ package struct Host: Sendable {
             parts.append(
                 ScheduleService(
                     functions: scheduled,
+                    known: schedules,
                     services: services,
+                    watch: watch,
                     metrics: metrics,
                     inFlight: inFlight,
                     deadlines: deadlines,
@@ -201,6 +210,15 @@ private struct DeadlineService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await deadlines.sweep() }
+    }
+}
+
+/// Waits for work of all queues on one connection.
+private struct WatchService: Service {
+    let watch: MarkerWatch
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await watch.run() }
     }
 }
 

@@ -1,16 +1,16 @@
+import Cron
 import Foundation
 import Functions
 import Logging
 import Manifest
-import Queue
+import Postgres
+package import Queue
 import Redis
 import ServiceLifecycle
 
-/// Fires the schedules: adds a job per due time, whose id holds that time, so that any number of hosts fire it once.
+/// Runs the schedules: each is a job scheduler of one queue, so that any number of hosts fire it once, and dashboards show
+/// when it is due and what became of it.
 struct ScheduleService: Service {
-    /// The queue that all schedules go through; dashboards show their runs there.
-    static let queue = "schedules"
-
     struct Scheduled: Sendable {
         let declaration: FunctionDeclaration
         let trigger: ScheduleTrigger
@@ -18,7 +18,10 @@ struct ScheduleService: Service {
     }
 
     let functions: [Scheduled]
+    /// The names of all schedules of functions.yaml, hosted here or not: others' schedulers are removed.
+    let known: Set<String>
     let services: Services
+    let watch: MarkerWatch
     let metrics: Metrics
     let inFlight: InFlight
     let deadlines: Deadlines
@@ -27,8 +30,9 @@ struct ScheduleService: Service {
     func run() async throws {
         let consumer = Consumer(
             redis: services.redis,
-            queue: Self.queue,
+            queue: Schedules.queue,
             options: options,
+            watch: watch,
             logger: logger,
             onExhausted: nil,
             handle: { jobs in await handle(jobs) }
@@ -41,53 +45,55 @@ struct ScheduleService: Service {
                     Task { await consumer.stop() }  // ends by itself: it only sets the consumer's state
                 }
             }
-            for function in functions {
-                group.addTask {
-                    await cancelWhenGracefulShutdown { await fire(function) }
-                }
-            }
+            group.addTask { await cancelWhenGracefulShutdown { await declare() } }
         }
     }
 
     private var options: ConsumerOptions {
         var options = ConsumerOptions()
-        options.concurrency = max(1, functions.count)
-        options.attempts = 1
-        options.keepCompleted = Retention(count: 1000, age: .seconds(86_400))
+        options.concurrency = max(2, functions.count * 2)
+        options.lockDuration = .seconds(10)
+        options.stalledInterval = .seconds(5)
+        options.attempts = Schedules.attempts
         return options
     }
 
-    /// Waits for each due time in turn and adds its job.
-    private func fire(_ function: Scheduled) async {
-        // functions.yaml was checked: the zone is one that this system knows.
-        guard let zone = TimeZone(identifier: function.trigger.timezone) else { return }
-        var last = services.now()
-        while !Task.isCancelled {
-            guard let due = function.trigger.cron.next(after: last, in: zone) else { return }
-            while services.now() < due, !Task.isCancelled {
-                // In short steps, since a laptop sleeps and clocks are set.
-                let rest = due.timeIntervalSince(services.now())
-                try? await Task.sleep(for: .seconds(min(max(rest, 0.001), 30)))  // cancelled: the loops end
-            }
-            guard !Task.isCancelled else { return }
-            last = due
-            await add(function.declaration.name, due: due)
-        }
-    }
+    // MARK: Declaring
 
-    private func add(_ name: String, due: Date) async {
-        let milliseconds = Int((due.timeIntervalSince1970 * 1000).rounded())
-        let job = NewJob(name: name, data: #"{"due":\#(milliseconds)}"#, id: "schedule-\(name)-\(milliseconds)")
+    /// Makes a scheduler of each function, and removes those whose function is gone; tries until it is done.
+    private func declare() async {
         while !Task.isCancelled {
             do {
-                _ = try await services.producer.add(job, to: Self.queue)
+                for function in functions { try await declare(function) }
+                for scheduler in try await schedulers.list() where !known.contains(scheduler.id) {
+                    try await schedulers.remove(scheduler.id)
+                    logger.notice("a schedule is gone", metadata: ["function": "\(scheduler.id)"])
+                }
                 return
             } catch {
-                logger.warning("a schedule waits for Redis", metadata: ["function": "\(name)", "error": "\(error)"])
+                logger.warning("the schedules wait for their servers", metadata: ["error": "\(error)"])
                 try? await Task.sleep(for: .seconds(1))  // cancelled: the loop ends
             }
         }
     }
+
+    private var schedulers: JobSchedulers { JobSchedulers(redis: services.redis, queue: Schedules.queue) }
+
+    private func declare(_ function: Scheduled) async throws {
+        let name = function.declaration.name
+        // Where Redis has forgotten everything, a fire that has not been is due at once.
+        let last = try await ScheduleStore(services.postgres).record(of: name)
+        let missed = last.flatMap { function.trigger.next(after: $0.due) }.flatMap { $0 <= services.now() ? $0 : nil }
+        try await schedulers.upsert(
+            name,
+            JobSchedule(.cron(function.trigger.cron, in: function.trigger.zone)),
+            Schedules.job(of: name),
+            keepsSame: true,
+            first: missed
+        )
+    }
+
+    // MARK: Running
 
     private func handle(_ jobs: [Job]) async -> [JobOutcome] {
         var outcomes: [JobOutcome] = []
@@ -97,14 +103,31 @@ struct ScheduleService: Service {
 
     private func handle(_ job: Job) async -> JobOutcome {
         guard let function = functions.first(where: { $0.declaration.name == job.name }) else {
-            return .discard(reason: "no schedule is called \(job.name)")
+            guard known.contains(job.name) else { return .discard(reason: "no schedule is called \(job.name)") }
+            // Another process hosts it.
+            return .snooze(.seconds(1))
         }
+        var logger = logger
+        logger[metadataKey: "function"] = "\(job.name)"
+        logger.follow([job])
+        do {
+            switch try await Fire(job, of: function.trigger, services).begin() {
+            case .skip(let why):
+                logger.notice("a schedule is left out", metadata: ["reason": "\(why)"])
+                return .completed(result: #"{"skipped":"\#(why)"}"#)
+            case .run(let due):
+                return await run(function, job, due: due, logger)
+            }
+        } catch {
+            logger.warning("a schedule waits for its servers", metadata: ["error": "\(error)"])
+            return .snooze(.seconds(1))
+        }
+    }
+
+    private func run(_ function: Scheduled, _ job: Job, due: Date, _ logger: Logger) async -> JobOutcome {
         let began = ContinuousClock.now
         let flight = inFlight.begin(job.name, job.id)
         defer { inFlight.end(flight) }
-        var logger = logger
-        logger[metadataKey: "function"] = "\(job.name)"
-        logger[metadataKey: "job"] = "\(job.id)"
         let context = WorkContext(
             function: job.name,
             uses: Set(function.declaration.uses),
@@ -112,14 +135,44 @@ struct ScheduleService: Service {
             logger: logger,
             services: services
         )
+        var fault: String?
         do {
             try await deadlines.run(function.declaration.timeout) { try await function.run(context) }
-            metrics.jobs(job.name, done: 1, failed: 0, seconds: began.duration(to: .now).seconds)
-            return .completed(result: nil)
         } catch {
+            fault = "\(error)"
             logger.warning("a schedule failed", metadata: ["error": "\(error)"])
-            metrics.jobs(job.name, done: 0, failed: 1, seconds: began.duration(to: .now).seconds)
-            return .failed(reason: "\(error)")
         }
+        metrics.jobs(
+            job.name,
+            done: fault == nil ? 1 : 0,
+            failed: fault == nil ? 0 : 1,
+            seconds: began.duration(to: .now).seconds
+        )
+        do {
+            try await ScheduleStore(services.postgres).end(job.name, due: due, error: fault)
+        } catch {
+            logger.warning("the end of a schedule was not noted", metadata: ["error": "\(error)"])
+        }
+        return fault.map { .failed(reason: $0) } ?? .completed(result: nil)
+    }
+}
+
+/// Where the schedules lie in Redis.
+package enum Schedules {
+    /// The queue that all of them go through.
+    package static let queue = "schedules"
+    /// A fire whose process died, or that failed, is tried again.
+    static let attempts = 3
+
+    /// What the jobs of a schedule are made by.
+    package static func job(of function: String) -> NewJob {
+        NewJob(
+            name: function,
+            data: "{}",
+            attempts: attempts,
+            backoff: .exponential(.seconds(5), max: .seconds(60)),
+            keepCompleted: Retention(count: 1000, age: .seconds(86_400)),
+            keepFailed: Retention(count: 1000, age: .seconds(14 * 86_400))
+        )
     }
 }

@@ -13,6 +13,7 @@ struct WorkerService: Service {
     let trigger: QueueTrigger
     let worker: HostedWorker
     let services: Services
+    let watch: MarkerWatch
     let metrics: Metrics
     let inFlight: InFlight
     let deadlines: Deadlines
@@ -23,6 +24,7 @@ struct WorkerService: Service {
             redis: services.redis,
             queue: trigger.queue,
             options: options,
+            watch: watch,
             logger: logger,
             onExhausted: { jobs in try await keep(jobs) },
             handle: { jobs in await handle(jobs) }
@@ -43,6 +45,8 @@ struct WorkerService: Service {
         options.batch = worker.isBatched ? trigger.batch : 1
         options.attempts = trigger.attempts
         options.backoff = trigger.backoff.map(Backoff.init)
+        // Two days, as dashboards show them.
+        options.metricsMinutes = 2880
         return options
     }
 
@@ -51,10 +55,7 @@ struct WorkerService: Service {
         let began = ContinuousClock.now
         var logger = logger
         logger[metadataKey: "function"] = "\(name)"
-        if jobs.count == 1 {
-            logger[metadataKey: "job"] = "\(jobs[0].id)"
-            if let trace = jobs[0].trace { logger[metadataKey: "request_id"] = "\(trace)" }
-        }
+        logger.follow(jobs)
         let flight = inFlight.begin(name, jobs.map(\.id).joined(separator: ","))
         defer { inFlight.end(flight) }
         let context = context(logger)
@@ -69,7 +70,9 @@ struct WorkerService: Service {
         }
         let failed = zip(jobs, outcomes).filter { if case .failed = $0.1 { true } else { false } }
         for (job, outcome) in failed {
-            logger.warning("a job failed", metadata: ["job": "\(job.id)", "outcome": "\(outcome)"])
+            var logger = logger
+            logger.follow([job])
+            logger.warning("a job failed", metadata: ["attempt": "\(job.attempt)", "outcome": "\(outcome)"])
         }
         metrics.jobs(
             name,
@@ -85,10 +88,10 @@ struct WorkerService: Service {
         let failed = jobs.map { FailedJob(job: $0.job, reason: $0.reason) }
         try await worker.keep(failed, context(logger))
         for job in failed {
-            logger.error(
-                "a job failed for good",
-                metadata: ["function": "\(declaration.name)", "job": "\(job.job.id)", "reason": "\(job.reason)"]
-            )
+            var logger = logger
+            logger[metadataKey: "function"] = "\(declaration.name)"
+            logger.follow([job.job])
+            logger.error("a job failed for good", metadata: ["reason": "\(job.reason)"])
         }
     }
 
@@ -100,6 +103,16 @@ struct WorkerService: Service {
             logger: logger,
             services: services
         )
+    }
+}
+
+extension Logger {
+    /// Has every line name the jobs and the requests that caused them.
+    mutating func follow(_ jobs: [Job]) {
+        self[metadataKey: "job"] = "\(jobs.map(\.id).joined(separator: ","))"
+        var traces: [String] = []
+        for trace in jobs.compactMap(\.trace) where !traces.contains(trace) { traces.append(trace) }
+        if !traces.isEmpty { self[metadataKey: "request_id"] = "\(traces.joined(separator: ","))" }
     }
 }
 

@@ -1,3 +1,5 @@
+package import Cron
+
 /// What the file says: every function of the product with its trigger and limits, and the settings they use.
 package struct Manifest: Sendable {
     package let name: String
@@ -197,6 +199,12 @@ package struct ScheduleTrigger: Sendable, Equatable {
     package let cron: CronExpression
     /// Name of a zone in the IANA database.
     package let timezone: String
+    /// What becomes of a fire that is due while the one before still runs.
+    package var overlap = Overlap.skip
+
+    package enum Overlap: String, Sendable, CaseIterable {
+        case skip, run
+    }
 }
 
 /// How many bytes a request's body may have.

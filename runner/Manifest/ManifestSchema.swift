@@ -66,7 +66,8 @@ extension Manifest {
                     "idle_timeout": { "$ref": "#/$defs/duration" },
                     "uses": { "$ref": "#/$defs/uses" },
                     "group": { "$ref": "#/$defs/label" },
-                    "timezone": { "type": "string" }
+                    "timezone": { "type": "string" },
+                    "overlap": { "$ref": "#/$defs/overlap" }
                   }
                 }
               }
@@ -114,6 +115,10 @@ extension Manifest {
               ]
             },
             "access": { "enum": ["public", "member", "admin"], "description": "member is both roles." },
+            "overlap": {
+              "enum": ["skip", "run"],
+              "description": "What becomes of a fire while the one before still runs."
+            },
             "count": { "type": "integer", "minimum": 1, "maximum": 10000 },
             "attempts": { "type": "integer", "minimum": 1, "maximum": 1000 },
             "backoff": {
@@ -164,6 +169,7 @@ extension Manifest {
                 "queue": { "$ref": "#/$defs/queueName" },
                 "schedule": { "type": "string", "description": "Cron: 5 fields, or 6 with seconds.", "examples": ["*/15 * * * *"] },
                 "timezone": { "type": "string", "description": "IANA name; UTC unless said.", "examples": ["Europe/Berlin"] },
+                "overlap": { "$ref": "#/$defs/overlap" },
                 "access": { "$ref": "#/$defs/access" },
                 "timeout": { "$ref": "#/$defs/timeout" },
                 "idle_timeout": { "$ref": "#/$defs/duration" },

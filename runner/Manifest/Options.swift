@@ -21,6 +21,7 @@ struct Options {
     var backoff: BackoffPolicy??
     var lane: String?
     var timezone: String?
+    var overlap: ScheduleTrigger.Overlap?
     var uses: [String]?
     var group: String?
     var parameters: [String: PathPattern.ParameterType] = [:]
@@ -41,6 +42,7 @@ struct Options {
         merged.backoff = backoff ?? base.backoff
         merged.lane = lane ?? base.lane
         merged.timezone = timezone ?? base.timezone
+        merged.overlap = overlap ?? base.overlap
         merged.uses = uses ?? base.uses
         merged.group = group ?? base.group
         merged.parameters.merge(parameters) { $1 }
@@ -53,7 +55,7 @@ struct Options {
     static let keys: [Trigger.Kind: [String]] = [
         .http: ["access", "body_limit", "concurrency", "params"],
         .queue: ["batch", "concurrency", "attempts", "backoff", "lane"],
-        .schedule: ["timezone"],
+        .schedule: ["timezone", "overlap"],
     ]
 }
 
@@ -101,6 +103,7 @@ extension SourceReader {
         options.backoff = read("backoff") { backoff($0) }
         options.lane = read("lane") { lane($0) }
         options.timezone = read("timezone") { timezone($0) }
+        options.overlap = read("overlap") { choice($0, "overlap", ScheduleTrigger.Overlap.self) }
         options.uses = read("uses") { uses($0, world) }
         options.group = read("group") { group($0, world) }
         if let entry = section["params"] { options.parameters = parameters(entry.value) }

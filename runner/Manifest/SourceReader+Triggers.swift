@@ -1,3 +1,4 @@
+import Cron
 package import Foundation
 import Yams
 
@@ -135,7 +136,11 @@ extension SourceReader {
 
     private func schedule(_ word: Word, _ options: Options) -> ScheduleTrigger? {
         do {
-            return ScheduleTrigger(cron: try CronExpression(word.text), timezone: options.timezone ?? "UTC")
+            return ScheduleTrigger(
+                cron: try CronExpression(word.text),
+                timezone: options.timezone ?? "UTC",
+                overlap: options.overlap ?? .skip
+            )
         } catch {
             fault(at: word.position(at: error.offset), error.message)
             return nil

@@ -1,3 +1,5 @@
+import Cron
+
 /// Rows of text under headings, for the terminal.
 package struct Table: Sendable, Equatable, CustomStringConvertible {
     package let headings: [String]
@@ -85,6 +87,7 @@ extension FunctionDeclaration {
             facts.append(("backoff", queue.backoff.map(\.description) ?? "none"))
         case .schedule(let schedule):
             facts.append(("time zone", schedule.timezone))
+            facts.append(("overlap", schedule.overlap.rawValue))
         }
         if let concurrency { facts.append(("concurrency", "\(concurrency)")) }
         facts.append(("timeout", timeout.map(DurationText.text) ?? "none"))

@@ -1,13 +1,14 @@
 -- Adds jobs, in their order, and returns their ids.
 --
--- ARGV: per job nine values: name, data, opts (JSON), id ('' = the counter's), delay in ms, priority, '1' for last in
--- first out, organisation ('' = none), trace ('' = none).
+-- ARGV: per job ten values: name, data, opts (JSON), id ('' = the counter's), delay in ms, priority, '1' for last in
+-- first out, organisation ('' = none), trace ('' = none), rate ('' = none, else JSON: key, max, duration).
 --
 -- `acc` is our own field: the moment of acceptance in microseconds, strictly rising in a queue even when the clock
 -- of Redis does not rise. Other clients ignore fields that they do not know, here and in `meta`, which remembers the
--- last one. An id that exists already changes nothing: the event `duplicated` tells of it.
+-- last one. An id that exists already changes nothing: the event `duplicated` tells of it. A job that its
+-- deduplication (`opts.de`) holds off is answered with the id of the one that stands for it.
 
-local STRIDE = 9
+local STRIDE = 10
 local count = #ARGV / STRIDE
 local ids = {}
 local anyRunnable = false
@@ -20,41 +21,103 @@ if not meta[5] then
     call('HSET', META, 'opts.maxLenEvents', maxEvents)
 end
 
+-- Keeps the newest refused job for the time when the one that runs has ended.
+local function keepAsNext(de, owner, id, job)
+    if not de.keepLastIfActive or not call('LPOS', ACTIVE, owner) then
+        return false
+    end
+    local next = base .. 'dn:' .. de.id
+    call('DEL', next)
+    call('HSET', next, 'name', job[1], 'data', job[2], 'opts', job[3], 'jid', id, 'org', job[4], 'trace', job[5])
+    call('PERSIST', base .. 'de:' .. de.id)
+    return true
+end
+
+-- Returns the id of the job that stands for this one, or nil when this one is to be added.
+local function deduplicate(de, id, job)
+    local key = base .. 'de:' .. de.id
+    local ttl = tonumber(de.ttl or nil) or 0
+    local owner = call('GET', key)
+    if owner and call('PTTL', key) == -1 and call('EXISTS', base .. owner) == 0 then
+        owner = nil
+    end
+    local function own(keeps)
+        if ttl <= 0 or de.keepLastIfActive then
+            call('SET', key, id)
+        elseif keeps then
+            call('SET', key, id, 'KEEPTTL')
+        else
+            call('SET', key, id, 'PX', whole(ttl))
+        end
+    end
+    if not owner then
+        own(false)
+        return nil
+    end
+    if de.replace and call('ZREM', DELAYED, owner) == 1 then
+        eraseJob(owner)
+        call('DEL', base .. 'dn:' .. de.id)
+        emit('removed', owner, 'prev', 'delayed')
+        emit('deduplicated', id, 'deduplicationId', de.id, 'deduplicatedJobId', owner)
+        own(not de.extend)
+        return nil
+    end
+    if not keepAsNext(de, owner, id, job) and de.extend and ttl > 0 and not de.replace then
+        if de.keepLastIfActive then
+            call('SET', key, owner)
+        else
+            call('SET', key, owner, 'PX', whole(ttl))
+        end
+    end
+    emit('deduplicated', owner, 'deduplicationId', de.id, 'deduplicatedJobId', id)
+    return owner
+end
+
 for index = 0, count - 1 do
     local at = index * STRIDE
     local name, data, opts, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     local delay, priority, lifo = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), ARGV[at + 7] == '1'
-    local organisation, trace = ARGV[at + 8], ARGV[at + 9]
+    local organisation, trace, rate = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
 
     nextId = nextId + 1
     if id == '' then
         id = whole(nextId)
     end
-    ids[index + 1] = id
-    local job = base .. id
-
-    if call('EXISTS', job) == 1 then
+    local standsFor = nil
+    local more = { 'acc', whole(accepted + index) }
+    if call('EXISTS', base .. id) == 1 then
         emit('duplicated', id)
-    else
-        call(
-            'HSET', job, 'name', name, 'data', data, 'opts', opts, 'timestamp', whole(now), 'delay', whole(delay),
-            'priority', priority, 'acc', whole(accepted + index)
-        )
+        standsFor = id
+    elseif string.find(opts, '"de":', 1, true) then
+        local de = decode(opts).de
+        if de and de.id then
+            standsFor = deduplicate(de, id, { name, data, opts, organisation, trace })
+            more[3], more[4] = 'deid', de.id
+        end
+    end
+    ids[index + 1] = standsFor or id
+
+    if not standsFor then
         if organisation ~= '' then
-            call('HSET', job, 'org', organisation)
+            more[#more + 1], more[#more + 2] = 'org', organisation
         end
         if trace ~= '' then
-            call('HSET', job, 'trace', trace)
+            more[#more + 1], more[#more + 2] = 'trace', trace
         end
-        emit('added', id, 'name', name)
-        if delay > 0 then
-            pushDelayed(id, now + delay)
-            anyDelayed = true
-        else
-            push(id, priority, lifo)
-            emit('waiting', id)
-            anyRunnable = true
+        if rate ~= '' then
+            more[#more + 1], more[#more + 2] = 'rate', rate
         end
+        create(id, name, data, opts, delay, priority, lifo, organisation ~= '' and organisation, more)
+        anyRunnable = anyRunnable or delay <= 0
+        anyDelayed = anyDelayed or delay > 0
+    end
+end
+
+-- No consumer of ours has worked here for long: whoever does finds everything in the layout.
+if not share and meta[7] then
+    for _, org in ipairs(call('ZRANGE', BACKLOGS, 0, 99)) do
+        moveUp(org, 1000, false)
+        anyRunnable = true
     end
 end
 

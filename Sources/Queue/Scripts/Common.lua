@@ -16,21 +16,36 @@ local MARKER = base .. 'marker'
 local EVENTS = base .. 'events'
 local META = base .. 'meta'
 local STALLED = base .. 'stalled'
+local REPEAT = base .. 'repeat'
 
--- What a consumer is told of a job. The last two are the names of version 4.
+-- Our own, beside the layout: how many runnable jobs of each organisation stand in it, and who has more of them waiting.
+local STANDING = base .. 'fair:standing'
+local BACKLOGS = base .. 'fair:backlogs'
+
+-- What a consumer is told of a job. `attemptsMade` and `stalledCounter` are the names of version 4; `rate` and `slot` are
+-- our own: the limit of the job's key, and that it has had its turn under it.
 local FIELDS = {
     'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'stc', 'acc', 'org', 'trace', 'defa', 'stacktrace', 'rjk',
-    'priority', 'attemptsMade', 'stalledCounter',
+    'priority', 'attemptsMade', 'stalledCounter', 'rate', 'slot',
 }
 
 local time = call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
 
-local meta = call('HMGET', META, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'acc')
+local meta = call(
+    'HMGET', META, 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'acc', 'fair', 'fairAt'
+)
 local paused = meta[1] ~= false
 local cap = tonumber(meta[2] or nil)
 local maxEvents = tonumber(meta[5] or nil) or 10000
+
+-- How many runnable jobs of one organisation may stand in the layout; nil where none of our consumers has worked for ten
+-- minutes, since others would never move up what waits beside it.
+local share = tonumber(meta[7] or nil)
+if share and now - (tonumber(meta[8] or nil) or 0) > 600000 then
+    share = nil
+end
 
 local function whole(number)
     return string.format('%.0f', number)
@@ -77,12 +92,84 @@ local function pushPrioritized(id, priority)
     call('ZADD', PRIORITIZED, whole(priority * 4294967296 + turn % 4294967296), id)
 end
 
--- Makes a job runnable behind those of its kind; `first` puts a job without priority in front of them.
-local function push(id, priority, first)
+local function place(id, priority, first)
     if priority > 0 then
         pushPrioritized(id, priority)
     else
         call(first and 'RPUSH' or 'LPUSH', runnable, id)
+    end
+end
+
+local function backlogOf(org)
+    return base .. 'fair:org:' .. org
+end
+
+-- More or fewer runnable jobs of an organisation stand in the layout.
+local function stand(org, by)
+    if share and org and by ~= 0 then
+        call('HINCRBY', STANDING, org, by)
+        call('HINCRBY', STANDING, 'total', by)
+    end
+end
+
+-- Whether jobs of other producers, which are one tenant together, stand in the way of all others.
+local flood = nil
+local function isFlooded()
+    if flood == nil then
+        flood = call('LLEN', runnable) - (tonumber(call('HGET', STANDING, 'total') or nil) or 0) > share
+    end
+    return flood
+end
+
+-- Makes a job runnable behind those of its kind; `first` puts a job without priority in front of them. One whose
+-- organisation has its share in the layout already waits beside it, in the order of its kind.
+local function push(id, priority, first, org)
+    if share and org then
+        local backlog = backlogOf(org)
+        local standing = tonumber(call('HGET', STANDING, org) or nil) or 0
+        if standing >= share or call('EXISTS', backlog) == 1 or isFlooded() then
+            local turn = call('INCR', base .. 'fair:pc')
+            local score = priority * 4294967296 + turn % 4294967296
+            if first and priority == 0 then
+                score = -turn
+            end
+            call('ZADD', backlog, whole(score), id)
+            call('ZADD', BACKLOGS, 'NX', whole(micros), org)
+            return
+        end
+        stand(org, 1)
+    end
+    place(id, priority, first)
+end
+
+-- Moves up to `room` jobs of an organisation from beside the layout into it; returns how many.
+local function moveUp(org, room, first)
+    local backlog = backlogOf(org)
+    local moved = room > 0 and call('ZPOPMIN', backlog, room) or {}
+    for index = 1, #moved, 2 do
+        local score = tonumber(moved[index + 1])
+        place(moved[index], score > 0 and math.floor(score / 4294967296) or 0, first)
+    end
+    stand(org, #moved / 2)
+    if call('EXISTS', backlog) == 0 then
+        call('ZREM', BACKLOGS, org)
+    end
+    return #moved / 2
+end
+
+-- Gives an organisation its share again.
+local function refill(org)
+    return moveUp(org, share - math.max(0, tonumber(call('HGET', STANDING, org) or nil) or 0), false)
+end
+
+-- Takes `by` from what an organisation has standing and lets as many move up.
+local function yield(org, by)
+    stand(org, -by)
+    if (tonumber(call('HGET', STANDING, org) or nil) or 0) < 0 then
+        call('HDEL', STANDING, org)
+    end
+    if call('EXISTS', backlogOf(org)) == 1 and not isFlooded() then
+        refill(org)
     end
 end
 
@@ -104,13 +191,46 @@ local function promote()
     end
     call('ZREM', DELAYED, unpack(due))
     for _, id in ipairs(due) do
-        local priority = redis.pcall('HGET', base .. id, 'priority')
-        -- One that is gone, or is no job at all, has no priority and is forgotten.
-        if type(priority) == 'string' then
-            push(id, tonumber(priority) or 0)
+        local fields = redis.pcall('HMGET', base .. id, 'priority', 'org', 'name')
+        -- One that is gone, or is no job at all, has no name and is forgotten.
+        if not fields.err and (fields[3] or fields[1]) then
+            push(id, tonumber(fields[1] or nil) or 0, false, fields[2])
             call('HSET', base .. id, 'delay', 0, 'rdy', whole(now))
             emit('waiting', id, 'prev', 'delayed')
         end
     end
     wake()
+end
+
+-- Writes a job and puts it where it belongs. `more` are further fields and values.
+local function create(id, name, data, opts, delay, priority, lifo, org, more)
+    call(
+        'HSET', base .. id, 'name', name, 'data', data, 'opts', opts, 'timestamp', whole(now), 'delay', whole(delay),
+        'priority', priority, unpack(more)
+    )
+    emit('added', id, 'name', name)
+    if delay > 0 then
+        pushDelayed(id, now + delay)
+    else
+        push(id, priority, lifo, org)
+        emit('waiting', id)
+    end
+end
+
+local function eraseJob(id)
+    local job = base .. id
+    call(
+        'DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed', job .. ':unsuccessful'
+    )
+end
+
+local function decode(text)
+    local read, value = pcall(cjson.decode, text or '{}')
+    return read and type(value) == 'table' and value or {}
+end
+
+-- Whether a scheduler waits for this job: without it the schedule would end.
+local function isNextOfScheduler(id, scheduler)
+    local due = scheduler and call('ZSCORE', REPEAT, scheduler)
+    return due and id == 'repeat:' .. scheduler .. ':' .. whole(tonumber(due)) or false
 end

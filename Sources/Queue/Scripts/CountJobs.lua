@@ -1,6 +1,6 @@
 -- Returns {wait, active, delayed, prioritized, completed, failed, ms the oldest runnable job has waited or -1, paused}.
 --
--- Jobs that a paused version 5 queue keeps in `paused` count as waiting. The age is that of the jobs which are next.
+-- Jobs that a paused version 5 queue keeps in `paused` count as waiting, and those that wait beside the layout. The age is that of the jobs which are next.
 
 local age = -1
 local function consider(id)
@@ -16,7 +16,12 @@ consider(call('LINDEX', WAIT, -1))
 consider(call('LINDEX', PAUSED, -1))
 consider(call('ZRANGE', PRIORITIZED, 0, 0)[1])
 
+local beside = 0
+for _, org in ipairs(call('ZRANGE', BACKLOGS, 0, -1)) do
+    beside = beside + call('ZCARD', backlogOf(org))
+end
+
 return {
-    call('LLEN', WAIT) + call('LLEN', PAUSED), call('LLEN', ACTIVE), call('ZCARD', DELAYED), call('ZCARD', PRIORITIZED),
+    call('LLEN', WAIT) + call('LLEN', PAUSED) + beside, call('LLEN', ACTIVE), call('ZCARD', DELAYED), call('ZCARD', PRIORITIZED),
     call('ZCARD', base .. 'completed'), call('ZCARD', base .. 'failed'), age, paused and 1 or 0,
 }

@@ -9,14 +9,7 @@ enum Peer {
 
     /// Runs a script to its end and returns the lines it printed.
     static func run(_ script: String, _ arguments: String...) async throws -> [String] {
-        let python = try #require(
-            ProcessInfo.processInfo.environment["TEST_PYTHON"],
-            "TEST_PYTHON is not set: these tests need the path of a python that has bullmq 3.4.4"
-        )
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../Peers")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = [folder.appending(path: script).standardizedFileURL.path] + arguments
+        let process = try process(script, arguments)
         let output = Pipe()
         let errors = Pipe()
         process.standardOutput = output
@@ -36,5 +29,26 @@ enum Peer {
                 continuation.resume(returning: lines)
             }
         }
+    }
+
+    /// Starts a script that the test kills.
+    static func start(_ script: String, _ arguments: String...) throws -> Process {
+        let process = try process(script, arguments)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    private static func process(_ script: String, _ arguments: [String]) throws -> Process {
+        let python = try #require(
+            ProcessInfo.processInfo.environment["TEST_PYTHON"],
+            "TEST_PYTHON is not set: these tests need the path of a python that has bullmq 3.4.4"
+        )
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../Peers")
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: python)
+        process.arguments = [folder.appending(path: script).standardizedFileURL.path] + arguments
+        return process
     }
 }

@@ -20,9 +20,9 @@ struct QueueWorld {
         )
     }
 
-    init(url: String? = nil) throws {
+    init(url: String? = nil, queue: String? = nil) throws {
         redis = Redis(try RedisConfiguration(url: url ?? Self.url()), logger: Self.quiet)
-        queue = "q-\(UUID().uuidString.lowercased())"
+        self.queue = queue ?? "q-\(UUID().uuidString.lowercased())"
         producer = Producer(redis: redis)
         inspector = QueueInspector(redis: redis)
     }

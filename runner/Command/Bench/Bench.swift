@@ -15,8 +15,9 @@ struct Bench: AsyncParsableCommand {
               runner bench tickets
               runner bench tickets --rows 100000 --seconds 20
               runner bench webhook
+              runner bench queue
             """,
-        subcommands: [BenchTickets.self, BenchWebhook.self]
+        subcommands: [BenchTickets.self, BenchWebhook.self, BenchQueue.self]
     )
 
     struct Options: ParsableArguments {

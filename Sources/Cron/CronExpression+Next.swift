@@ -4,9 +4,10 @@ extension CronExpression {
     /// The first time after `date` at which the schedule fires by the clocks of `zone`; `nil` if none comes in 50 years.
     ///
     /// A local time that a change of the clocks skips fires once, at the first instant after the gap. One that comes
-    /// twice fires the first time only.
+    /// twice fires the first time only, unless the schedule is an interval, whose hours begin with `*`: that goes on.
     package func next(after date: Date, in zone: TimeZone) -> Date? {
         let instant = Int(date.timeIntervalSince1970.rounded(.down))
+        if isInterval { return nextOfInterval(after: instant, in: zone) }
         var local = instant + zone.offset(at: instant)
         let last = local + 50 * 366 * 86_400
         // Local times and the instants they stand for rise together, so the first match with a later instant is the one.
@@ -14,6 +15,24 @@ extension CronExpression {
             let fire = zone.instant(ofLocal: match)
             if fire > instant { return Date(timeIntervalSince1970: TimeInterval(fire)) }
             local = match + 1
+        }
+        return nil
+    }
+
+    /// By what the clocks show at each instant, from one change of them to the next.
+    private func nextOfInterval(after instant: Int, in zone: TimeZone) -> Date? {
+        var start = instant + 1
+        let end = instant + 50 * 366 * 86_400
+        while start < end {
+            let offset = zone.offset(at: start)
+            let change = zone.nextChange(after: start)
+            let match = firstMatch(from: start + offset, through: end + offset)
+            if let match, match - offset < change ?? .max { return Date(timeIntervalSince1970: Double(match - offset)) }
+            guard let change else { return nil }
+            // What the clocks skip fires when they have.
+            let skipped = zone.offset(at: change) - offset
+            if let match, match - offset < change + skipped { return Date(timeIntervalSince1970: Double(change)) }
+            start = change
         }
         return nil
     }
@@ -60,6 +79,13 @@ extension TimeZone {
     /// Seconds that local time is ahead of UTC at an instant, given in seconds since 1970.
     fileprivate func offset(at instant: Int) -> Int {
         secondsFromGMT(for: Date(timeIntervalSince1970: TimeInterval(instant)))
+    }
+
+    /// The first instant after another one at which the clocks are set.
+    fileprivate func nextChange(after instant: Int) -> Int? {
+        nextDaylightSavingTimeTransition(after: Date(timeIntervalSince1970: TimeInterval(instant))).map {
+            Int($0.timeIntervalSince1970)
+        }
     }
 
     /// The instant at which local clocks first show `local`, or at which they have skipped it.

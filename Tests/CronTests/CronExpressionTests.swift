@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Manifest
+@testable import Cron
 
 @Suite struct CronExpressionTests {
     /// Expression, the time before, the next ones; all in UTC.
@@ -75,6 +75,27 @@ import Testing
         (
             "Australia/Lord_Howe", "45 1 * * *", "2026-04-04T00:00:00Z",
             ["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"]
+        ),
+        // Intervals go on through the hour that comes twice, and never fire twice at one instant.
+        (
+            "Europe/Berlin", "*/30 * * * *", "2026-10-25T00:15:00Z",
+            ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:00:00Z"]
+        ),
+        (
+            "Europe/Berlin", "*/30 * * * *", "2026-03-29T00:15:00Z",
+            ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"]
+        ),
+        (
+            "America/New_York", "0 */1 * * *", "2026-11-01T04:30:00Z",
+            ["2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"]
+        ),
+        (
+            "Australia/Lord_Howe", "*/15 * * * *", "2026-04-04T14:40:00Z",
+            ["2026-04-04T14:45:00Z", "2026-04-04T15:00:00Z", "2026-04-04T15:15:00Z", "2026-04-04T15:30:00Z"]
+        ),
+        (
+            "Australia/Lord_Howe", "*/15 * * * *", "2026-10-03T15:10:00Z",
+            ["2026-10-03T15:15:00Z", "2026-10-03T15:30:00Z", "2026-10-03T15:45:00Z"]
         ),
         // A whole day that Samoa left out: 2011-12-30.
         ("Pacific/Apia", "0 12 * * *", "2011-12-29T23:00:00Z", ["2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z"]),

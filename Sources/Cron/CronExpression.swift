@@ -14,6 +14,8 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
     let daysOfWeek: BitSet
     /// Whether a day matches by either of its fields rather than by both.
     let eitherDay: Bool
+    /// Whether it fires at a distance rather than at an hour of the day: its hours begin with `*`.
+    let isInterval: Bool
 
     package var description: String { text }
 
@@ -41,6 +43,7 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
         daysOfMonth = try CronField.dayOfMonth.parse(fields[3])
         months = try CronField.month.parse(fields[4])
         daysOfWeek = try CronField.dayOfWeek.parse(fields[5])
+        isInterval = CronField.isOpen(fields[2].word)
         eitherDay = !CronField.isOpen(fields[3].word) && !CronField.isOpen(fields[5].word)
         guard eitherDay || hasDay else {
             throw CronFault(offset: fields[3].offset, message: "no such day ever comes")
@@ -152,4 +155,12 @@ struct BitSet: Sendable, Equatable {
         let rest = bits >> UInt64(value)
         return rest == 0 ? nil : value + rest.trailingZeroBitCount
     }
+}
+
+/// Reads whole numbers: digits only, no sign, no leading zero but `0` itself.
+private func wholeNumber(_ text: some StringProtocol) -> Int? {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), text == "0" || text.first != "0" else {
+        return nil
+    }
+    return Int(text)
 }
