@@ -6,6 +6,9 @@ package struct Answer: Sendable {
     package var contentType: String?
     package var body: [UInt8]
     package var headers: [(name: String, value: String)]
+    /// The rest of a body that is too long for memory, piece by piece after ``body``; `nil` ends it. Pulled only as fast as the
+    /// caller reads. A throw breaks the connection off, so that nobody takes a part for the whole.
+    package var pages: (@Sendable () async throws -> [UInt8]?)?
 
     package init(
         status: Int,

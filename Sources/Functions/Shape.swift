@@ -9,24 +9,28 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     ///   - path: ids and words of the route, but `orgId`, which the host compares with the token.
     ///   - query: parameters; unknown ones are ignored. A list is one parameter with commas.
     ///   - body: what body the function reads.
+    ///   - streams: content types, in lower case, that the function reads from ``Request/stream`` in place of the body's fields.
     ///   - also: what the fields alone can't tell of a body, reported together with their faults. It gets the object as it
     ///     came, whose members may be of any type.
     package init(
         path: [Field] = [],
         query: [Field] = [],
         body: InputDeclaration.Body = .none,
+        streams: [String] = [],
         also: (@Sendable (_ body: JSON, _ check: inout FieldCheck) -> Void)? = nil
     ) {
-        declaration = InputDeclaration(path: path, query: query, body: body, also: also)
+        declaration = InputDeclaration(path: path, query: query, body: body, streams: streams, also: also)
     }
 
     /// The input of one call, or every fault at once.
     package func read(
         path: [String: String],
         query: [(name: String, value: String)],
-        body: JSON?
+        body: JSON?,
+        isStreamed: Bool = false
     ) throws -> Input {
-        try ShapeDecoder.decode(Input.self, from: declaration.check(path: path, query: query, body: body))
+        let fields = isStreamed ? declaration.withoutBody : declaration
+        return try ShapeDecoder.decode(Input.self, from: fields.check(path: path, query: query, body: body))
     }
 
     /// The input of a job: its `data`, checked against the body's fields.
@@ -46,6 +50,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
             path: declaration.path,
             query: declaration.query,
             body: declaration.body,
+            streams: [],
             also: nil
         )
         func read(query: [(name: String, value: String)], body: JSON?) throws {
@@ -89,7 +94,13 @@ package struct InputDeclaration: Sendable {
     package let path: [Field]
     package let query: [Field]
     package let body: Body
+    /// Content types that are read piece by piece in place of the body's fields.
+    package let streams: [String]
     let also: (@Sendable (JSON, inout FieldCheck) -> Void)?
+
+    var withoutBody: InputDeclaration {
+        InputDeclaration(path: path, query: query, body: .none, streams: streams, also: nil)
+    }
 
     package var allFields: [Field] {
         if case .json(let fields, _) = body { path + query + fields } else { path + query }

@@ -123,7 +123,10 @@ struct Responder: HTTPResponder {
             try authorise(principal, route.declaration, parameters)
             let type = request.headers[.contentType]
             let limit = route.declaration.bodyLimits.limit(for: type)
-            let (bytes, json) = try await body(request, route.endpoint.input.body, type: type, limit: limit)
+            var (bytes, json, stream) = try await body(request, route.endpoint.input, type: type, limit: limit)
+            if let given = stream, request.headers[.idempotencyKey] != nil {
+                (stream, bytes) = try await RequestReader.spool(given)
+            }
             let context = HTTPContext(
                 function: function,
                 uses: route.uses,
@@ -133,6 +136,7 @@ struct Responder: HTTPResponder {
                     query: RequestReader.query(request.uri.query),
                     headers: request.headers.map { ($0.name.canonicalName, $0.value) },
                     body: bytes,
+                    stream: stream,
                     address: address
                 ),
                 requestId: requestId,
@@ -274,21 +278,25 @@ struct Responder: HTTPResponder {
 
     private func body(
         _ request: Hummingbird.Request,
-        _ body: InputDeclaration.Body,
+        _ input: InputDeclaration,
         type: String?,
         limit: Int
-    ) async throws -> ([UInt8], JSON?) {
-        switch body {
+    ) async throws -> ([UInt8], JSON?, BodyStream?) {
+        if !input.streams.isEmpty, let media = RequestReader.mediaType(type), input.streams.contains(media) {
+            return ([], nil, try RequestReader.stream(request, limit: limit))
+        }
+        switch input.body {
         case .none:
             // What an endpoint without a body is sent is ignored, but read within the limit, so that the connection can
             // be used again.
             _ = try? await RequestReader.body(request, limit: limit)  // too long: the connection closes, no harm done
-            return ([], nil)
+            return ([], nil, nil)
         case .raw:
-            return (try await RequestReader.body(request, limit: limit), nil)
+            return (try await RequestReader.body(request, limit: limit), nil, nil)
         case .json(_, let needed):
             let bytes = try await RequestReader.body(request, limit: limit)
-            return (bytes, try RequestReader.json(bytes, type: type, needed: needed))
+            let json = try RequestReader.json(bytes, type: type, needed: needed, others: input.streams)
+            return (bytes, json, nil)
         }
     }
 
@@ -301,8 +309,17 @@ struct Responder: HTTPResponder {
             headers.append(HTTPField(name: name, value: header.value))
         }
         if isDraining() { headers[.connection] = "close" }
-        if answer.status != 204 { headers[.contentLength] = String(answer.body.count) }
         let status = HTTPResponse.Status(code: answer.status)
+        if let pages = answer.pages {
+            guard !isHead else { return Response(status: status, headers: headers) }
+            let body = ResponseBody { writer in
+                try await writer.write(ByteBuffer(bytes: answer.body))
+                while let page = try await pages() { try await writer.write(ByteBuffer(bytes: page)) }
+                try await writer.finish(nil)
+            }
+            return Response(status: status, headers: headers, body: body)
+        }
+        if answer.status != 204 { headers[.contentLength] = String(answer.body.count) }
         guard !isHead, !answer.body.isEmpty else { return Response(status: status, headers: headers) }
         return Response(
             status: status,
@@ -315,6 +332,7 @@ struct Responder: HTTPResponder {
 extension HTTPField.Name {
     static let xRequestId = constant("X-Request-Id")
     static let xForwardedFor = constant("X-Forwarded-For")
+    static let idempotencyKey = constant("Idempotency-Key")
 
     private static func constant(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid header name") }
