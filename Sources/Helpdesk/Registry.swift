@@ -17,6 +17,10 @@ package enum Registry {
         ReadTicket.self,
         // Messages
         ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        // Campaigns
+        CreateCampaign.self, ListCampaigns.self, GetCampaign.self, AddRecipients.self, ListRecipients.self,
+        StartCampaign.self, PauseCampaign.self, ResumeCampaign.self, CancelCampaign.self, GetCampaignStats.self,
+        RehearseCampaign.self, ExportCampaignResults.self, SendCampaignBatch.self, StartCampaigns.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
         // Audit
