@@ -25,6 +25,9 @@ package enum Registry {
         VerifyWebhook.self, ReceiveWebhook.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
+        // Analytics
+        GetTicketAnalytics.self, GetChannelAnalytics.self, GetCampaignAnalytics.self, GetAgentAnalytics.self,
+        RollUpAnalytics.self,
         // Purging
         PurgeExpired.self,
     ]

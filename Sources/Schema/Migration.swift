@@ -59,6 +59,7 @@ extension Migration {
         Migration(7, "receive_messages", PackageResources._007_receive_messages_sql),
         Migration(8, "deliver_messages", PackageResources._008_deliver_messages_sql),
         Migration(9, "campaigns", PackageResources._009_campaigns_sql),
+        Migration(10, "analytics", PackageResources._010_analytics_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
