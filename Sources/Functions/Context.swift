@@ -10,7 +10,10 @@ package struct Request: Sendable {
     package let query: [(name: String, value: String)]
     /// Names in lower case.
     package let headers: [(name: String, value: String)]
+    /// Empty where there is a ``stream``; then, under an Idempotency-Key, what tells one body from another.
     package let body: [UInt8]
+    /// A body of one of the types that the function takes piece by piece.
+    package let stream: BodyStream?
     /// The caller's address, by `TRUSTED_PROXIES` where it came through one.
     package let address: String?
 
@@ -20,6 +23,7 @@ package struct Request: Sendable {
         query: [(name: String, value: String)],
         headers: [(name: String, value: String)],
         body: [UInt8],
+        stream: BodyStream? = nil,
         address: String?
     ) {
         self.method = method
@@ -27,6 +31,7 @@ package struct Request: Sendable {
         self.query = query
         self.headers = headers
         self.body = body
+        self.stream = stream
         self.address = address
     }
 
@@ -130,9 +135,18 @@ package struct HTTPContext: Sendable {
     ///
     /// With an Idempotency-Key the answer is stored in the same transaction: it and the change are there together or
     /// not at all.
-    package func transaction(_ body: (Transaction) async throws -> Answer) async throws -> Answer {
+    ///
+    /// - Parameters:
+    ///   - timeout: for all of it, where that is more than the short time that statements have otherwise.
+    ///   - body: what is done; run once.
+    /// - Returns: what the body returned, once it is committed.
+    /// - Throws: what the body throws, and what the database does.
+    package func transaction(
+        timeout: Duration? = nil,
+        _ body: (Transaction) async throws -> Answer
+    ) async throws -> Answer {
         let claim = claim
-        return try await scope().transaction { transaction in
+        return try await scope().transaction(timeout: timeout) { transaction in
             let answer = try await body(transaction)
             try await claim?.store(answer, in: transaction)
             return answer

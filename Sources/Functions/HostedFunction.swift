@@ -46,7 +46,12 @@ extension HTTPFunction {
                 output: output,
                 faultsOfExamples: { input.faultsOfExamples() },
                 call: { context, path, body in
-                    let input = try input.read(path: path, query: context.request.query, body: body)
+                    let input = try input.read(
+                        path: path,
+                        query: context.request.query,
+                        body: body,
+                        isStreamed: context.request.stream != nil
+                    )
                     return try await Self().handle(input, in: context)
                 }
             )

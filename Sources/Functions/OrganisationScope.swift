@@ -67,9 +67,13 @@ package struct OrganisationScope: Sendable {
 
     /// Runs `body` in a transaction on a connection of its own, and what it left to do afterwards once it has committed.
     package func transaction<Value: Sendable>(
+        timeout: Duration? = nil,
         _ body: (Transaction) async throws -> Value
     ) async throws -> Value {
-        let (value, transaction) = try await services.postgres.transaction(opening: [entry]) { connection in
+        let (value, transaction) = try await services.postgres.transaction(
+            opening: [entry],
+            timeout: timeout
+        ) { connection in
             let transaction = Transaction(connection, scope: self)
             return (try await body(transaction), transaction)
         }
@@ -104,6 +108,14 @@ package final class Transaction: Sendable {
     /// Statements that don't depend on one another's answers, in one round trip.
     package func run(_ statements: [SQL]) async throws(PostgresError) -> [PostgresRows] {
         try await connection.run(statements)
+    }
+
+    /// `COPY … FROM STDIN`, into a temporary table: row-level security refuses it elsewhere. Returns the number of rows.
+    package func copyIn<Chunks: AsyncSequence>(
+        _ statement: SQL,
+        _ chunks: Chunks
+    ) async throws -> Int where Chunks.Element == [UInt8] {
+        try await connection.copyIn(statement, chunks)
     }
 
     /// Adds a job once the transaction has committed.

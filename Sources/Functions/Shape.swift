@@ -9,6 +9,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     ///   - path: ids and words of the route, but `orgId`, which the host compares with the token.
     ///   - query: parameters; unknown ones are ignored. A list is one parameter with commas.
     ///   - body: what body the function reads.
+    ///   - streams: content types, in lower case, that the function reads from ``Request/stream`` in place of the body's fields.
     ///   - example: a body that makes sense as a whole, where the fields' own examples together don't.
     ///   - also: what the fields alone can't tell of a body, reported together with their faults. It gets the object as it
     ///     came, whose members may be of any type.
@@ -16,19 +17,29 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
         path: [Field] = [],
         query: [Field] = [],
         body: InputDeclaration.Body = .none,
+        streams: [String] = [],
         example: JSON? = nil,
         also: (@Sendable (_ body: JSON, _ check: inout FieldCheck) -> Void)? = nil
     ) {
-        declaration = InputDeclaration(path: path, query: query, body: body, wholeExample: example, also: also)
+        declaration = InputDeclaration(
+            path: path,
+            query: query,
+            body: body,
+            streams: streams,
+            wholeExample: example,
+            also: also
+        )
     }
 
     /// The input of one call, or every fault at once.
     package func read(
         path: [String: String],
         query: [(name: String, value: String)],
-        body: JSON?
+        body: JSON?,
+        isStreamed: Bool = false
     ) throws -> Input {
-        try ShapeDecoder.decode(Input.self, from: declaration.check(path: path, query: query, body: body))
+        let fields = isStreamed ? declaration.withoutBody : declaration
+        return try ShapeDecoder.decode(Input.self, from: fields.check(path: path, query: query, body: body))
     }
 
     /// The input of a job: its `data`, checked against the body's fields.
@@ -48,6 +59,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
             path: declaration.path,
             query: declaration.query,
             body: declaration.body,
+            streams: [],
             wholeExample: nil,
             also: nil
         )
@@ -96,8 +108,14 @@ package struct InputDeclaration: Sendable {
     package let path: [Field]
     package let query: [Field]
     package let body: Body
+    /// Content types that are read piece by piece in place of the body's fields.
+    package let streams: [String]
     let wholeExample: JSON?
     let also: (@Sendable (JSON, inout FieldCheck) -> Void)?
+
+    var withoutBody: InputDeclaration {
+        InputDeclaration(path: path, query: query, body: .none, streams: streams, wholeExample: nil, also: nil)
+    }
 
     package var allFields: [Field] {
         if case .json(let fields, _) = body { path + query + fields } else { path + query }

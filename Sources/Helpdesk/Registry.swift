@@ -30,12 +30,19 @@ package enum Registry {
         ListMacros.self, CreateMacro.self, UpdateMacro.self, DeleteMacro.self,
         // API keys
         CreateApiKey.self, ListApiKeys.self, DeleteApiKey.self,
+        // Campaigns
+        CreateCampaign.self, ListCampaigns.self, GetCampaign.self, AddRecipients.self, ListRecipients.self,
+        StartCampaign.self, PauseCampaign.self, ResumeCampaign.self, CancelCampaign.self, GetCampaignStats.self,
+        RehearseCampaign.self, ExportCampaignResults.self, SendCampaignBatch.self, StartCampaigns.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
         // Events
         StreamEvents.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
+        // Analytics
+        GetTicketAnalytics.self, GetChannelAnalytics.self, GetCampaignAnalytics.self, GetAgentAnalytics.self,
+        RollUpAnalytics.self,
         // Purging
         PurgeExpired.self,
     ]

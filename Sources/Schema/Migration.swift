@@ -63,6 +63,8 @@ extension Migration {
         Migration(11, "api_keys", PackageResources._011_api_keys_sql),
         Migration(12, "contacts", PackageResources._012_contacts_sql),
         Migration(13, "remember_fires", PackageResources._013_remember_fires_sql),
+        Migration(14, "campaigns", PackageResources._014_campaigns_sql),
+        Migration(15, "analytics", PackageResources._015_analytics_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -94,6 +94,8 @@ struct World: Sendable {
         query: [(name: String, value: String)] = [],
         body: JSON? = nil,
         raw: [UInt8]? = nil,
+        stream: BodyStream? = nil,
+        headers: [(name: String, value: String)] = [],
         from address: String? = nil
     ) async throws -> Reply {
         guard let function = Registry.functions.first(where: { $0.name == name }),
@@ -106,8 +108,9 @@ struct World: Sendable {
                 method: "-",
                 path: "/\(name)/" + path.sorted { $0.key < $1.key }.map(\.value).joined(separator: "/"),
                 query: query,
-                headers: [("user-agent", "tests")],
+                headers: [("user-agent", "tests")] + headers,
                 body: raw ?? Array((body?.text ?? "").utf8),
+                stream: stream,
                 address: address ?? self.address
             ),
             requestId: "request-of-\(name)",
@@ -122,7 +125,13 @@ struct World: Sendable {
         )
         do {
             let answer = try await endpoint.call(context, path, body)
-            let json: JSON = answer.body.isEmpty ? .null : try JSON.parse(answer.body)
+            var bytes = answer.body
+            if let stream = answer.stream { while let piece = try await stream.next() { bytes += piece } }
+            if answer.contentType?.hasPrefix("text/") == true {
+                let text = String(decoding: bytes, as: UTF8.self)
+                return Reply(status: answer.status, json: .string(text), faults: [], detail: "", retryAfter: nil)
+            }
+            let json: JSON = bytes.isEmpty ? .null : try JSON.parse(bytes)
             return Reply(status: answer.status, json: json, faults: [], detail: "", retryAfter: nil)
         } catch let failure as Failure {
             let faults = failure.faults.map { fault in

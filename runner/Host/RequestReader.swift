@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Manifest
 import NIOCore
+import Security
 
 /// Reads what a request carries: its body within the function's limit, its query, its headers.
 enum RequestReader {
@@ -28,6 +29,39 @@ enum RequestReader {
         return bytes
     }
 
+    /// The body's bytes as they arrive.
+    static func stream(_ request: Hummingbird.Request, limit: Int) throws(Failure) -> BodyStream {
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge(limit) }
+        return BodyStream { consume in
+            var count = 0
+            var iterator = request.body.makeAsyncIterator()
+            while true {
+                let chunk: ByteBuffer?
+                do {
+                    chunk = try await iterator.next()
+                } catch is CancellationError {
+                    throw CancellationError()
+                } catch {
+                    throw Failure.unreadable("The body ended too early.")
+                }
+                guard let chunk else { return }
+                count += chunk.readableBytes
+                guard count <= limit else { throw tooLarge(limit) }
+                try await consume(Array(chunk.readableBytesView))
+            }
+        }
+    }
+
+    /// Keeps a streamed body on disk, for what has to be told from another body before it is read: ``Request/body`` is then a digest
+    /// of it.
+    static func spool(_ stream: BodyStream) async throws -> (stream: BodyStream, digest: [UInt8]) {
+        let file = try SpoolFile()
+        try await stream.read { try await file.append($0) }
+        var digest: [UInt8] = []
+        for try await block in file.chunks { digest = SHA256.digest(digest + block) }
+        return (BodyStream(file), digest)
+    }
+
     private static func tooLarge(_ limit: Int) -> Failure {
         Failure(status: 413, detail: "The body is larger than \(limit) bytes.")
     }
@@ -36,13 +70,18 @@ enum RequestReader {
     ///
     /// - Throws: 415 for another type, 400 for an empty body where one is needed and for what is no JSON, 422 for JSON
     ///   that is no object.
-    static func json(_ bytes: [UInt8], type: String?, needed: Bool) throws(Failure) -> JSON? {
+    static func json(
+        _ bytes: [UInt8],
+        type: String?,
+        needed: Bool,
+        others: [String] = []
+    ) throws(Failure) -> JSON? {
         if bytes.isEmpty {
             guard needed else { return nil }
-            guard isJSON(type) || type == nil else { throw unsupported }
+            guard isJSON(type) || type == nil else { throw unsupported(others) }
             throw Failure.unreadable("A JSON body is needed.")
         }
-        guard isJSON(type) else { throw unsupported }
+        guard isJSON(type) else { throw unsupported(others) }
         do {
             let json = try JSON.parse(bytes)
             guard case .object = json else { throw Failure.invalid("", "must be an object, not \(json.kind)") }
@@ -56,7 +95,10 @@ enum RequestReader {
         }
     }
 
-    private static let unsupported = Failure(status: 415, detail: "The body must be application/json.")
+    private static func unsupported(_ others: [String]) -> Failure {
+        let types = (["application/json"] + others).joined(separator: " or ")
+        return Failure(status: 415, detail: "The body must be \(types).")
+    }
 
     /// `application/json` with any parameters, in any case.
     private static func isJSON(_ type: String?) -> Bool {

@@ -137,7 +137,10 @@ struct Responder: HTTPResponder {
             try authorise(principal, route.declaration, parameters)
             let type = request.headers[.contentType]
             let limit = route.declaration.bodyLimits.limit(for: type)
-            let (bytes, json) = try await body(request, route.endpoint.input.body, type: type, limit: limit)
+            var (bytes, json, stream) = try await body(request, route.endpoint.input, type: type, limit: limit)
+            if let given = stream, request.headers[.idempotencyKey] != nil {
+                (stream, bytes) = try await RequestReader.spool(given)
+            }
             let context = HTTPContext(
                 function: function,
                 uses: route.uses,
@@ -147,6 +150,7 @@ struct Responder: HTTPResponder {
                     query: RequestReader.query(request.uri.query),
                     headers: request.headers.map { ($0.name.canonicalName, $0.value) },
                     body: bytes,
+                    stream: stream,
                     address: address
                 ),
                 requestId: requestId,
@@ -310,21 +314,25 @@ struct Responder: HTTPResponder {
 
     private func body(
         _ request: Hummingbird.Request,
-        _ body: InputDeclaration.Body,
+        _ input: InputDeclaration,
         type: String?,
         limit: Int
-    ) async throws -> ([UInt8], JSON?) {
-        switch body {
+    ) async throws -> ([UInt8], JSON?, BodyStream?) {
+        if !input.streams.isEmpty, let media = RequestReader.mediaType(type), input.streams.contains(media) {
+            return ([], nil, try RequestReader.stream(request, limit: limit))
+        }
+        switch input.body {
         case .none:
             // What an endpoint without a body is sent is ignored, but read within the limit, so that the connection can
             // be used again.
             _ = try? await RequestReader.body(request, limit: limit)  // too long: the connection closes, no harm done
-            return ([], nil)
+            return ([], nil, nil)
         case .raw:
-            return (try await RequestReader.body(request, limit: limit), nil)
+            return (try await RequestReader.body(request, limit: limit), nil, nil)
         case .json(_, let needed):
             let bytes = try await RequestReader.body(request, limit: limit)
-            return (bytes, try RequestReader.json(bytes, type: type, needed: needed))
+            let json = try RequestReader.json(bytes, type: type, needed: needed, others: input.streams)
+            return (bytes, json, nil)
         }
     }
 
@@ -351,6 +359,7 @@ struct Responder: HTTPResponder {
 extension HTTPField.Name {
     static let xRequestId = constant("X-Request-Id")
     static let xForwardedFor = constant("X-Forwarded-For")
+    static let idempotencyKey = constant("Idempotency-Key")
 
     private static func constant(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid header name") }

@@ -60,6 +60,10 @@ struct DeliverMessage: QueueFunction {
                 // holder's own, taken up again after its death.
                 return job.attempt > 1 ? .snooze(Self.pause(until: until, context)) : .done()
             case .send(let delivery):
+                // Where there is a limit to share, campaigns leave room for it.
+                if let kind = Channel.Kind(rawValue: delivery.kind), kind != .mock {
+                    await Pace.announceAgent(on: delivery.channel, context.services.redis)
+                }
                 let verdict = await Self.send(delivery, context)
                 let isLast = Self.isRunningOut(context)
                 let settled = store.settle(delivery, verdict)

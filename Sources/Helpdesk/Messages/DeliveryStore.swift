@@ -62,7 +62,7 @@ struct DeliveryStore {
             [postponing(delivery.id, by: pause.inSeconds)]
         case .held(let fault):
             // The channel first, as where somebody deletes or disables it: two that take both never wait in a circle.
-            [holding(delivery.channel, fault), waiting(delivery.id)]
+            [Self.holding(delivery.channel, fault, in: organisation), waiting(delivery.id)]
         }
     }
 
@@ -99,7 +99,8 @@ struct DeliveryStore {
         """
     }
 
-    private func holding(_ channel: Channel.ID, _ fault: SendFault) -> SQL {
+    /// Marks a channel as out of order until a person acts.
+    static func holding(_ channel: Channel.ID, _ fault: SendFault, in organisation: Organisation.ID) -> SQL {
         """
         WITH held AS (
             UPDATE channels

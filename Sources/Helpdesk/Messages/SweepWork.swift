@@ -4,8 +4,8 @@ import Logging
 import Postgres
 import Queue
 
-/// Adds the jobs again whose tickets have had a message queued for too long, and those of mails: what the database holds must
-/// happen, even where Redis lost what named it.
+/// Adds the jobs again whose tickets have had a message queued for too long, those of mails, and those of campaigns that nobody
+/// is at: what the database holds must happen, even where Redis lost what named it.
 ///
 /// `sweep-work` in functions.yaml: every minute. Running it twice at once does no harm: a surplus job finds nothing to do.
 struct SweepWork: ScheduledFunction {
@@ -16,6 +16,18 @@ struct SweepWork: ScheduledFunction {
     func run(in context: WorkContext) async throws {
         try await sweepTickets(context)
         try await sweepMails(context)
+        try await sweepCampaigns(context)
+    }
+
+    private func sweepCampaigns(_ context: WorkContext) async throws {
+        let rows = try await context.services.postgres.query(
+            "SELECT org_id, campaign_id FROM find_waiting_campaigns(\(Self.most)::integer)"
+        )
+        let jobs = try rows.map { row in
+            SendCampaignBatch.job(for: try row.get("campaign_id"), of: try row.get("org_id"), trace: nil)
+        }
+        guard !jobs.isEmpty else { return }
+        _ = try await context.services.producer.add(jobs, to: SendCampaignBatch.queue)
     }
 
     private func sweepTickets(_ context: WorkContext) async throws {

@@ -104,7 +104,10 @@ struct CreateTicket: HTTPFunction {
                 transaction.announcing(
                     "ticket.created",
                     id.uuid,
-                    facts: ["channelId": .string("\(input.channelId)"), "contactId": .string("\(contact)")]
+                    facts: [
+                        "channelId": .string("\(input.channelId)"), "contactId": .string("\(contact)"),
+                        "priority": .string(input.priority ?? "normal"),
+                    ]
                 ),
             ]
             if let tags = input.tags, !tags.isEmpty { statements.append(tickets.addTags(id, Ticket.distinct(tags))) }

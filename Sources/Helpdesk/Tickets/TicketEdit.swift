@@ -55,6 +55,10 @@ struct TicketEdit: Sendable {
             facts.append(.init("status", ["from": .string(oldStatus), "to": .string(newStatus)]))
             facts.append(.init("assigneeId", .text(assignee?.description)))
         }
+        if newPriority != oldPriority {
+            let (from, to) = (Ticket.priorities[oldPriority], Ticket.priorities[newPriority])
+            facts.append(.init("priority", ["from": .string(from), "to": .string(to)]))
+        }
         statements.append(transaction.announcing("ticket.updated", id.uuid, facts: .object(facts)))
         _ = try await transaction.run(statements)
     }

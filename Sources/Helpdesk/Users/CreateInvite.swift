@@ -31,7 +31,8 @@ struct CreateInvite: HTTPFunction {
     )
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        let me = try context.member()
+        // An API key invites in the organisation's name.
+        let inviter: UUID? = if case .session(_, let user) = try context.member().credential { user } else { nil }
         let lifetime = Duration.seconds(try context.integer("INVITE_TTL_HOURS") * 3600)
         let token = Token.random()
         let url = try context.publicURL("/accept-invite?token=\(token)")
@@ -47,9 +48,11 @@ struct CreateInvite: HTTPFunction {
                 RETURNING id::text
                 """,
                 """
-                SELECT o.name AS organisation, u.name AS inviter
+                SELECT o.name AS organisation,
+                       coalesce(
+                           (SELECT u.name FROM users AS u WHERE u.org_id = o.id AND u.id = \(inviter)), o.name
+                       ) AS inviter
                   FROM organisations AS o
-                  JOIN users AS u ON u.org_id = o.id AND u.id = \(me.user)
                  WHERE o.id = \(organisation)
                 """,
             ])
@@ -73,7 +76,7 @@ struct CreateInvite: HTTPFunction {
             let written = try await transaction.run([
                 """
                 INSERT INTO invites AS i (org_id, id, email, role, token_hash, invited_by, expires_at)
-                VALUES (\(organisation), \(id), \(input.email), \(input.role), \(Token.digest(token)), \(me.user),
+                VALUES (\(organisation), \(id), \(input.email), \(input.role), \(Token.digest(token)), \(inviter),
                         now() + make_interval(secs => \(lifetime.inSeconds)::double precision))
                 RETURNING \(raw: Invite.record.selectList)
                 """,

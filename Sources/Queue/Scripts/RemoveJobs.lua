@@ -1,7 +1,7 @@
 -- Removes jobs that nobody runs; returns how many.
 --
--- ARGV: [1] 'ids', 'erased' (ids too, and one that runs loses what it holds and ends as it will), or the state 'waiting', 'delayed', 'completed' or 'failed', [2] at most so many, [3] finished at this
--- ms or before (0 = whenever), [4…] ids.
+-- ARGV: [1] 'ids', 'erased' (ids too, and one that runs loses what it holds and ends as it will), or the state 'waiting',
+-- 'delayed', 'completed' or 'failed', [2] at most so many, [3] finished at this ms or before (0 = whenever), [4…] ids.
 --
 -- The next job of a scheduler stays: without it the schedule would end.
 

@@ -49,3 +49,6 @@ BEGIN
 END
 $$;
 GRANT EXECUTE ON FUNCTION enter_with_api_key(uuid, uuid, bytea, text) TO delightchat_app;
+
+-- NULL: an API key invited.
+ALTER TABLE invites ALTER COLUMN invited_by DROP NOT NULL;

@@ -102,9 +102,10 @@ struct Operation {
         case .json(let fields, let needed):
             var media: [JSON.Member] = [.init("schema", JSONSchema.object(fields))]
             if let example = endpoint.input.bodyExample { media.append(.init("example", example)) }
+            let streams = endpoint.input.streams.map { JSON.Member($0, ["schema": ["type": "string"]]) }
             return [
                 "description": .string(limits), "required": .bool(needed),
-                "content": ["application/json": .object(media)],
+                "content": .object([.init("application/json", .object(media))] + streams),
             ]
         }
     }

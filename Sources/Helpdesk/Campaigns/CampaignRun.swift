@@ -1,0 +1,230 @@
+import Connectors
+import Foundation
+import Functions
+import Logging
+import Postgres
+import Redis
+import Synchronization
+
+/// Sends to one range of recipients, group by group: each group's attempts are recorded, sent in their slots, and settled.
+///
+/// Groups overlap, so that a slow provider doesn't keep those behind waiting.
+struct CampaignRun: Sendable {
+    /// Sends at one time, and how many of them make a group.
+    private static let inFlight = 400
+    private static let group = 100
+
+    private let range: CampaignRange
+    private let store: CampaignSendStore
+    private let scope: OrganisationScope
+    private let context: WorkContext
+    /// When the last group begins at the latest.
+    private let end: Date
+    private let pace: Pace
+
+    init(
+        _ range: CampaignRange,
+        store: CampaignSendStore,
+        scope: OrganisationScope,
+        context: WorkContext,
+        end: Date
+    ) {
+        self.range = range
+        self.store = store
+        self.scope = scope
+        self.context = context
+        self.end = end
+        pace = Pace(
+            context.services.redis,
+            channel: range.channel,
+            kind: range.kind,
+            campaign: store.id,
+            perSecond: range.perSecond
+        )
+    }
+
+    /// - Returns: whether the campaign may go on.
+    /// - Throws: what PostgreSQL or Redis throws; what was begun is settled first, where that is possible.
+    func send() async throws -> Bool {
+        if range.isOrphaned {
+            let isSafe = if case .resend = range.connector.unansweredSend { true } else { false }
+            _ = try await scope.query(store.recover(range, resend: isSafe))
+        }
+        let halt = Halt()
+        let mayGoOn = try await withThrowingTaskGroup(of: Void.self) { groups in
+            var flying = 0
+            while context.now < end, !halt.isSet {
+                // As many as leave within a tenth of a second, so that attempts are recorded just before they begin.
+                let slots = try await pace.reserve(
+                    min(Self.group, max(1, range.perSecond / 10)),
+                    horizon: 1
+                )
+                if slots.count == 0 {
+                    try await Task.sleep(for: .seconds(min(max(0.01, slots.delay - 0.9), 1)))
+                    continue
+                }
+                if slots.delay > 0.05 { try await Task.sleep(for: .seconds(slots.delay - 0.03)) }
+                guard context.now < end, !halt.isSet else { break }
+                let began = ContinuousClock.now
+                let first = began + .seconds(max(-0.05, min(slots.delay, 0.03)))
+                let rows = try await scope.query(store.begin(range, most: slots.count))
+                switch try rows.first?.get("state", as: String.self) {
+                case "send"?:
+                    let sends = try rows.map { try CampaignSend($0) }
+                    flying += 1
+                    groups.addTask { try await send(sends, from: first, every: slots.spacing, halt) }
+                    if flying * slots.count >= Self.inFlight {
+                        try await groups.next()
+                        flying -= 1
+                    }
+                case "skip"?: continue
+                case "none"?:
+                    try await groups.waitForAll()
+                    return true
+                default:
+                    try await groups.waitForAll()
+                    return false
+                }
+            }
+            try await groups.waitForAll()
+            return !halt.isSet
+        }
+        _ = try await scope.query(store.finish(range))
+        return mayGoOn
+    }
+
+    /// Sends a group, each message in its slot, and writes what became of all of them.
+    private func send(
+        _ sends: [CampaignSend],
+        from first: ContinuousClock.Instant,
+        every spacing: Double,
+        _ halt: Halt
+    ) async throws {
+        let results = await withTaskGroup(of: (CampaignSendResult, SendResult?).self) { group in
+            for (index, send) in sends.enumerated() {
+                group.addTask {
+                    // Cancelled: it goes at once, since its attempt is recorded.
+                    try? await Task.sleep(until: first + .seconds(spacing * Double(index)), clock: .continuous)
+                    return await result(of: send)
+                }
+            }
+            var results: [(CampaignSendResult, SendResult?)] = []
+            for await result in group { results.append(result) }
+            return results
+        }
+        var statements: [SQL] = []
+        for case .channel(let fault)? in results.map(\.1) where !halt.set() {
+            statements.append(store.hold(range.channel, fault))
+        }
+        statements.append(store.settle(results.map(\.0)))
+        // A template that the provider refuses would burn every recipient.
+        if range.message.isTemplate {
+            for case .message(let fault)? in results.map(\.1) where !halt.set() {
+                statements.append(store.pause(fault))
+            }
+        }
+        let settled = try await settle(statements)
+        for case .pace(let after, _)? in results.map(\.1) {
+            await pace.slow(for: after ?? .seconds(1))
+            break
+        }
+        let pending = try settled.first { $0.columns == ["pending"] }?.first?.get("pending", as: Int.self)
+        if pending == 0 { _ = try await scope.query(store.complete) }
+    }
+
+    /// Again and again for a while: what isn't written here is lost, and the recipients would be unknown.
+    private func settle(_ statements: [SQL]) async throws -> [PostgresRows] {
+        let patience = ContinuousClock.now + .seconds(20)
+        while true {
+            do {
+                return try await scope.run(statements)
+            } catch {
+                guard error.isTransient || error.isUnavailable, ContinuousClock.now < patience else { throw error }
+                context.logger.notice("results of a campaign wait for the database", metadata: ["error": "\(error)"])
+                // Cancelled: tried again at once, until the patience ends.
+                try? await Task.sleep(for: .milliseconds(200))
+            }
+        }
+    }
+
+    private func result(of send: CampaignSend) async -> (CampaignSendResult, SendResult?) {
+        if let due = range.quietHours?.end(for: send.recipient.phone, at: context.now) {
+            let pause = max(1, due.timeIntervalSince(context.now))
+            return (CampaignSendResult(recipient: send.id, outcome: "deferred", pause: pause), nil)
+        }
+        if let fault = unreachable(send) {
+            return (CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault), nil)
+        }
+        let rendered: CampaignMessage.Rendered
+        do {
+            rendered = try range.message.render { send.values[$0] }
+        } catch {
+            let fault = SendFault("missing_variable", "There is no value for \(error.names.joined(separator: ", ")).")
+            return (CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault), nil)
+        }
+        guard rendered.text.unicodeScalars.count <= 4096 else {
+            let fault = SendFault("message_too_long", "With its variables the text has more than 4096 characters.")
+            return (CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault), nil)
+        }
+        let answer = await range.connector.send(
+            OutboundMessage(
+                id: send.id.uuid,
+                attempt: send.attempts,
+                recipient: send.recipient,
+                text: rendered.text,
+                template: rendered.template.map { Array($0.utf8) }
+            ),
+            through: range.account
+        )
+        let verdict = DeliveryVerdict(
+            answer,
+            attempts: send.attempts,
+            age: .seconds(max(0, context.now.timeIntervalSince(send.firstAttemptedAt))),
+            jitter: .random(in: 0...1),
+            unanswered: range.connector.unansweredSend
+        )
+        var result: CampaignSendResult
+        switch verdict {
+        case .accepted(let externalId, let isDelivered):
+            result = CampaignSendResult(recipient: send.id, outcome: isDelivered ? "delivered" : "sent")
+            result.externalId = externalId
+            result.rendered = rendered
+        case .again(let pause):
+            result = CampaignSendResult(recipient: send.id, outcome: "pending", pause: pause.inSeconds)
+        case .failed(let fault):
+            result = CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault)
+        case .held:
+            // Nothing was the recipient's fault.
+            result = CampaignSendResult(recipient: send.id, outcome: "deferred", pause: 0)
+        }
+        return (result, answer)
+    }
+
+    /// Why the channel's rules let nobody write to this contact now.
+    private func unreachable(_ send: CampaignSend) -> SendFault? {
+        let age = send.lastInboundAt.map { context.now.timeIntervalSince($0) }
+        switch range.kind {
+        case .facebook, .instagram:
+            if let age, age < 86_400 { return nil }
+            return SendFault("window_closed", "The contact's last message is more than 24 hours old, or there is none.")
+        case .twitter:
+            return age == nil ? SendFault("never_wrote", "The contact has never written on this channel.") : nil
+        case .whatsapp, .linkedin, .mock: return nil
+        }
+    }
+}
+
+/// That the campaign must not go on, said by whoever sees it first.
+private final class Halt: Sendable {
+    private let state = Mutex(false)
+
+    var isSet: Bool { state.withLock { $0 } }
+
+    /// - Returns: whether it was set before.
+    func set() -> Bool {
+        state.withLock { state in
+            defer { state = true }
+            return state
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Functions
+import Testing
+
+@testable import Helpdesk
+
+@Suite struct PaceTests {
+    private func pace(_ world: World, _ channel: Channel.ID, _ perSecond: Int) -> Pace {
+        Pace(world.services.redis, channel: channel, kind: .mock, campaign: Campaign.ID(), perSecond: perSecond)
+    }
+
+    @Test func slotsAreEvenlySpacedAndNobodyGetsMoreThanTheHorizon() async throws {
+        try await World.with { world in
+            let pace = pace(world, Channel.ID(), 50)
+
+            let first = try await pace.reserve(1000, horizon: 1)
+            let second = try await pace.reserve(1000, horizon: 1)
+
+            // A second's worth and what a late caller makes good.
+            #expect((51...55).contains(first.count))
+            #expect(first.spacing == 0.02)
+            #expect(second.count <= 2)
+        }
+    }
+
+    @Test func campaignsOfOneChannelShareItsRate() async throws {
+        try await World.with { world in
+            let channel = Channel.ID()
+
+            let one = try await pace(world, channel, 10_000).reserve(5000, horizon: 1)
+            let other = try await pace(world, channel, 10_000).reserve(5000, horizon: 1)
+
+            #expect(one.count == 5000 && other.count == 5000)
+            #expect(other.delay > 0.3)
+        }
+    }
+
+    @Test func aProvidersLimitSlowsTheChannelAndAMembersMessageLeavesRoom() async throws {
+        try await World.with { world in
+            let channel = Channel.ID()
+            await Pace.announceAgent(on: channel, world.services.redis)
+
+            let beside = try await pace(world, channel, 10_000).reserve(10, horizon: 1)
+            await pace(world, channel, 10_000).slow(for: .milliseconds(300))
+            let slowed = try await pace(world, channel, 10_000).reserve(10, horizon: 1)
+
+            #expect(beside.spacing == 0.000125)
+            #expect(slowed.delay > 0.2)
+            #expect(slowed.spacing > 0.00019)
+        }
+    }
+}
+
+@Suite struct CampaignMessageTests {
+    @Test(arguments: [
+        ("Hi {{name}}", "Hi Kim"), ("{{ variables.city | the town }}", "Köln"), ("{{variables.x|there}}", "there"),
+        ("{{variables.x|}}!", "!"), ("{{name", "{{name"), ("{{}} {name} }}", "{{}} {name} }}"),
+        ("{{{name}}}", "{{{name}}}"),
+        ("{{variables.n}}{{phone}}", "7+491500001"),
+    ])
+    func fillsItsVariables(text: String, expected: String) throws {
+        let message = CampaignMessage(["text": .string(text)])
+        let values = RecipientValues(
+            name: "Kim",
+            phone: "+491500001",
+            handle: nil,
+            variables: ["city": "Köln", "n": 7]
+        )
+
+        #expect(try message.render { values[$0] }.text == expected)
+    }
+
+    @Test func namesEachVariableThatIsMissingOnce() {
+        let message = CampaignMessage([
+            "template": [
+                "name": "n", "language": "en", "components": ["{{a}}", ["x": "{{variables.b}}{{a}}{{name|you}}"]],
+            ]
+        ])
+
+        #expect(message.needed == ["a", "variables.b"])
+        #expect(throws: CampaignMessage.Missing(names: ["a", "variables.b"])) { try message.render { _ in nil } }
+        #expect(
+            (try? message.render { $0 })?.template
+                == #"{"name":"n","language":"en","components":["a",{"x":"variables.bayou"}]}"#.replacing(
+                    "ayou",
+                    with: "aname"
+                )
+        )
+    }
+}
+
+@Suite struct QuietHoursTests {
+    @Test(arguments: [
+        ("+491500001", "2026-01-10T20:30:00Z", "2026-01-11T07:00:00.000Z"),
+        ("+491500001", "2026-07-10T05:59:00Z", "2026-07-10T06:00:00.000Z"),
+        ("+491500001", "2026-01-10T12:00:00Z", nil), ("+919000001", "2026-01-10T20:30:00Z", "2026-01-11T02:30:00.000Z"),
+        // A number of a country with several zones tells none.
+        ("+14155550123", "2026-01-10T23:30:00Z", nil),
+    ])
+    func endInTheZoneOfTheNumber(phone: String, at: String, end: String?) throws {
+        let hours = try #require(QuietHours(["from": "21:00", "to": "08:00"]))
+        let date = try #require(RFC3339.parse(at))
+
+        #expect(hours.end(for: phone, at: date)?.rfc3339 == end)
+    }
+}
