@@ -1,3 +1,4 @@
+import Foundation
 import Functions
 import Postgres
 import Security
@@ -32,7 +33,8 @@ struct CreateInvite: HTTPFunction {
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         // An API key invites in the organisation's name.
-        let inviter: UUID? = if case .session(_, let user) = try context.member().credential { user } else { nil }
+        let credential = try context.member().credential
+        let inviter: UUID? = if case .session(_, let user) = credential { user } else { nil }
         let lifetime = Duration.seconds(try context.integer("INVITE_TTL_HOURS") * 3600)
         let token = Token.random()
         let url = try context.publicURL("/accept-invite?token=\(token)")
