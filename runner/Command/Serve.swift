@@ -58,6 +58,7 @@ struct Serve: AsyncParsableCommand {
         host.selection = try selection(manifest)
         host.address = address
         host.port = port ?? settings.int("PORT") ?? 3000
+        host.queues = manifest.queues
         host.inFlightPath = environment["RUNNER_INFLIGHT"]
         let link = SupervisorLink(environment: environment)
         host.onReady = { port in
