@@ -4,18 +4,25 @@ import Synchronization
 
 /// The runs of a consumer: from fetched jobs to the endings that are to be written.
 extension Consumer {
-    /// Begins as many calls of the handler as the jobs need, or gives the jobs back when the consumer is stopping.
-    func begin(_ jobs: [Job]) {
-        guard !jobs.isEmpty else { return }
-        state.withLock { state in
-            guard state.phase == .running else { return state.release(jobs) }
+    /// Begins as many calls of the handler as the jobs need, or gives the jobs back when the consumer is stopping; returns
+    /// how many it began.
+    func begin(_ jobs: [Job]) -> Int {
+        guard !jobs.isEmpty else { return 0 }
+        return state.withLock { state in
+            guard state.phase == .running else {
+                state.release(jobs)
+                return 0
+            }
+            var begun = 0
             for start in stride(from: 0, to: jobs.count, by: options.batch) {
                 let part = Array(jobs[start..<min(start + options.batch, jobs.count)])
                 let isQuarantined = part.contains { $0.stalledCount > 0 && $0.deferredFailure == nil }
                 state.start(part, isQuarantined: isQuarantined) { run in
                     Task { await self.perform(part, run: run, isQuarantined: isQuarantined) }
                 }
+                begun += 1
             }
+            return begun
         }
     }
 
@@ -56,6 +63,7 @@ extension Consumer {
 
     private func finish(_ run: Int, _ endings: [Ending]) {
         state.withLock { $0.finish(run, endings) }
+        lane?.give(1)
         turnSignal.raise()
     }
 

@@ -40,9 +40,11 @@ extension Consumer {
                 await turnSignal.wait()
                 continue
             }
-            let wanted = min(room, Self.callLimit)
+            let calls = (min(room, Self.callLimit) + options.batch - 1) / options.batch
+            let slots = failures > 0 ? 0 : lane?.take(calls) ?? calls
+            let wanted = min(room, Self.callLimit, slots * options.batch)
             let endings = state.withLock { $0.takeEndings(atMost: Self.callLimit) }
-            guard wanted > 0 || !endings.isEmpty || unanswered != nil else {
+            guard wanted > 0 || !endings.isEmpty || failures > 0 else {
                 await turnSignal.wait()
                 continue
             }
@@ -63,9 +65,11 @@ extension Consumer {
                 }
                 let answer = try await turnOver(endings, wanted: wanted, token: token)
                 settle(endings, answer.codes)
-                begin(answer.jobs)
+                let begun = begin(answer.jobs)
+                lane?.give(slots - begun, isSated: answer.jobs.count < wanted)
                 if wanted > 0, answer.jobs.count < wanted { await idle(answer) }
             } catch {
+                lane?.give(slots)
                 state.withLock { $0.putBack(endings) }
                 if wanted > 0, failures == 0 { unanswered = token }
                 failures += 1
@@ -139,7 +143,8 @@ extension Consumer {
             keys: [queue.base],
             arguments: [.string(unanswered), .integer(options.lockDuration.milliseconds)]
         )
-        begin((answer.array ?? []).compactMap { Job($0, queue: queue.name, token: unanswered) })
+        let begun = begin((answer.array ?? []).compactMap { Job($0, queue: queue.name, token: unanswered) })
+        lane?.force(begun)
     }
 
     private func backOff(_ failures: Int, _ error: RedisError) async {

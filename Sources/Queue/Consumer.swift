@@ -28,6 +28,8 @@ package final class Consumer: Sendable {
     let turnSignal = Signal()
     /// Waits for the queue's marker when there is room and nothing to run.
     let watch: MarkerWatch
+    /// The slots that handlers run in, where a process has fewer than its queues could use.
+    let lane: Lane?
     /// Whether the watch is this consumer's own, and runs with it.
     private let ownsWatch: Bool
 
@@ -39,6 +41,7 @@ package final class Consumer: Sendable {
     ///   - queue: the queue's name, without a colon.
     ///   - options: how it works.
     ///   - watch: shared by consumers of many queues, run by who made it; `nil` for one of this consumer's own.
+    ///   - lane: its place among the queues of the process; `nil` where it need not share.
     ///   - logger: gets the queue's name as metadata.
     ///   - onExhausted: called with jobs and the reasons of their failure before they are written as failed for good.
     ///     When it throws, they are not, and come again after `exhaustedRetry`.
@@ -49,6 +52,7 @@ package final class Consumer: Sendable {
         queue: String,
         options: ConsumerOptions = ConsumerOptions(),
         watch: MarkerWatch? = nil,
+        lane: Lane? = nil,
         logger: Logger,
         onExhausted: ExhaustedHook? = nil,
         handle: @escaping Handler
@@ -58,6 +62,7 @@ package final class Consumer: Sendable {
         self.redis = redis
         self.queue = QueueName(prefix: prefix, name: queue)
         self.options = options
+        self.lane = lane
         ownsWatch = watch == nil
         // The name by which dashboards find the workers of a queue in CLIENT LIST.
         self.watch = watch ?? MarkerWatch(redis: redis, name: "\(prefix):\(Data(queue.utf8).base64EncodedString())")
@@ -107,6 +112,7 @@ package final class Consumer: Sendable {
     }
 
     private func work() async {
+        lane?.onFree { [weak self] in self?.turnSignal.raise() }
         await withDiscardingTaskGroup { group in
             group.addTask(executorPreference: DedicatedThread.shared) { await self.keepLocks() }
             group.addTask(executorPreference: DedicatedThread.shared) { await self.recoverStalledJobs() }

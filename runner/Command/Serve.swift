@@ -60,6 +60,7 @@ struct Serve: AsyncParsableCommand {
         host.port = port ?? settings.int("PORT") ?? 3000
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
+        host.queues = manifest.queues
         host.inFlightPath = environment["RUNNER_INFLIGHT"]
         let link = SupervisorLink(environment: environment)
         host.onReady = { port in

@@ -2,7 +2,7 @@ import Foundation
 package import Functions
 import Hummingbird
 package import Logging
-import Manifest
+package import Manifest
 import NIOCore
 import Postgres
 import Queue
@@ -23,6 +23,8 @@ package struct HostOptions: Sendable {
     package var selection = Selection.all
     package var address = "127.0.0.1"
     package var port = 3000
+    /// The queues of the manifest, the most urgent first.
+    package var queues: [DeclaredQueue] = []
     /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
     package var inFlightPath: String?
     /// The product's, for its description.
@@ -78,6 +80,7 @@ package struct Host: Sendable {
         var parts: [any Service] = [
             ClientService(services: services), DeadlineService(deadlines: deadlines), WatchService(watch: watch),
         ]
+        let lanes = lanes
         var queues: [(function: String, queue: String)] = []
         for pair in pairs {
             guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
@@ -91,6 +94,7 @@ package struct Host: Sendable {
                     worker: worker,
                     services: services,
                     watch: watch,
+                    lane: options.queues.firstIndex { $0.name == trigger.queue }.flatMap { lanes?[$0] },
                     metrics: metrics,
                     inFlight: inFlight,
                     deadlines: deadlines,
@@ -124,6 +128,14 @@ package struct Host: Sendable {
             configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         )
         try await group.run()
+    }
+
+    /// What the queues' workers share, by their order in functions.yaml.
+    private var lanes: Lanes? {
+        guard !options.queues.isEmpty, let slots = services.settings["WORKER_SLOTS"].flatMap({ Int($0) }) else {
+            return nil
+        }
+        return Lanes(total: slots, reserves: options.queues.map(\.reserve))
     }
 
     private func application(

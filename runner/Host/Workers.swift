@@ -14,6 +14,7 @@ struct WorkerService: Service {
     let worker: HostedWorker
     let services: Services
     let watch: MarkerWatch
+    let lane: Lane?
     let metrics: Metrics
     let inFlight: InFlight
     let deadlines: Deadlines
@@ -25,6 +26,7 @@ struct WorkerService: Service {
             queue: trigger.queue,
             options: options,
             watch: watch,
+            lane: lane,
             logger: logger,
             onExhausted: { jobs in try await keep(jobs) },
             handle: { jobs in await handle(jobs) }

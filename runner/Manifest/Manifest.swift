@@ -5,7 +5,7 @@ package struct Manifest: Sendable {
     package let name: String
     /// In the order of the file, as are all lists here.
     package let variables: [Variable]
-    /// Declared queues; empty when the file has no `queues`, and then any name is one.
+    /// Declared queues, the most urgent first; empty when the file has no `queues`, and then any name is one.
     package let queues: [DeclaredQueue]
     package let groups: [Group]
     package let functions: [FunctionDeclaration]
@@ -49,6 +49,8 @@ package struct Manifest: Sendable {
 package struct DeclaredQueue: Sendable, Equatable {
     package let name: String
     package let doc: String?
+    /// How many calls of its workers a process always has room for.
+    package var reserve = 1
 }
 
 /// Functions that share a process or a container when the product is split.

@@ -86,13 +86,21 @@ extension Manifest {
               }
             },
             "queues": {
-              "description": "The queues that functions may name.",
+              "description": "The queues that functions may name, the most urgent first.",
               "type": "object",
               "propertyNames": { "$ref": "#/$defs/queueName" },
               "additionalProperties": {
                 "type": ["object", "null"],
                 "additionalProperties": false,
-                "properties": { "doc": { "type": "string" } }
+                "properties": {
+                  "doc": { "type": "string" },
+                  "reserve": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1000,
+                    "description": "How many calls of its workers a process always has room for."
+                  }
+                }
               }
             },
             "functions": {

@@ -173,8 +173,12 @@ extension SourceReader {
             let what = "the queue \"\(entry.name)\""
             checkQueueName(Word(text: entry.name, position: entry.position, style: .plain))
             guard let section = section(entry.value, what) else { return nil }
-            checkKeys(of: section, what, known: ["doc"])
-            return DeclaredQueue(name: entry.name, doc: section["doc"].flatMap { word($0.value, "doc") }?.text)
+            checkKeys(of: section, what, known: ["doc", "reserve"])
+            return DeclaredQueue(
+                name: entry.name,
+                doc: section["doc"].flatMap { word($0.value, "doc") }?.text,
+                reserve: section["reserve"].flatMap { integer($0.value, "reserve", in: 1...1_000) } ?? 1
+            )
         }
     }
 
