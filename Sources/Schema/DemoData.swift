@@ -190,7 +190,31 @@ private struct Story {
             for (line, time) in zip(story.lines, times) {
                 statements.append(message(line, at: time, in: world))
             }
-            return statements
+            return statements + [events(of: world)]
+        }
+
+        /// What happened, as the functions would have told it: roll-ups are made of events.
+        private func events(of world: World) -> SQL {
+            """
+            INSERT INTO events (org_id, type, entity_id, ticket_id, payload, at)
+            SELECT t.org_id, 'ticket.created', t.id, t.id,
+                   jsonb_build_object('priority', (ARRAY['low', 'normal', 'high', 'urgent'])[t.priority + 1]), t.created_at
+              FROM tickets AS t
+             WHERE t.org_id = \(world.org) AND t.id = \(ticket)
+            UNION ALL
+            SELECT m.org_id, 'message.created', m.id, m.ticket_id, jsonb_build_object('ticketId', m.ticket_id), m.created_at
+              FROM messages AS m
+             WHERE m.org_id = \(world.org) AND m.ticket_id = \(ticket)
+            UNION ALL
+            SELECT t.org_id, 'ticket.updated', t.id, t.id,
+                   jsonb_build_object(
+                       'fields', '["status"]'::jsonb, 'status', '{"from": "open", "to": "closed"}'::jsonb,
+                       'assigneeId', t.assignee_id
+                   ),
+                   t.closed_at
+              FROM tickets AS t
+             WHERE t.org_id = \(world.org) AND t.id = \(ticket) AND t.status = 'closed'
+            """
         }
 
         private func message(_ line: Line, at time: Date, in world: World) -> SQL {

@@ -119,7 +119,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         return fields.filter { Self.holdsIds($0.type) }
     }
 
-    private static func holdsIds(_ type: FieldType) -> Bool {
+    fileprivate static func holdsIds(_ type: FieldType) -> Bool {
         switch type {
         case .uuid: true
         case .list(let element, _): holdsIds(element)
@@ -142,6 +142,8 @@ struct ExampleMaker {
             if let id = ids(Endpoint.table(named: field.name)) { return .string(id) }
             guard case .required = field.presence else { return nil }
             return fallback.flatMap(ids).map { .string($0) }
+        // Its members may exclude each other, so without ids it is taken as it is.
+        case .object where !Endpoint.holdsIds(field.type) && field.example != nil: return field.example
         case .object(let fields):
             return .object(fields.compactMap { member in value(of: member).map { JSON.Member(member.name, $0) } })
         case .list(.uuid, _):

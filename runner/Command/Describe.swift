@@ -48,6 +48,7 @@ struct Describe: ParsableCommand {
         case .json(let fields, _):
             section("body", fields)
             if let example = input.bodyExample { print("\nexample\n  \(example.text)") }
+            if !input.streams.isEmpty { print("\nor piece by piece: \(input.streams.joined(separator: ", "))") }
         }
     }
 

@@ -17,7 +17,7 @@ struct Runner: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, Invoke.self, Database.self,
-            SchemaOfManifest.self, Env.self, DoctorCommand.self, Bench.self, VersionCommand.self,
+            SchemaOfManifest.self, Env.self, Campaigns.self, DoctorCommand.self, Bench.self, VersionCommand.self,
         ]
     )
 }

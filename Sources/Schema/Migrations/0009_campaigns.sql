@@ -125,7 +125,7 @@ SELECT protect_table('campaign_batches', 'SELECT, INSERT, UPDATE, DELETE');
 SELECT open_to_directory('campaign_batches', 'SELECT (org_id, campaign_id, token, due_at)');
 
 -- Campaign messages that nobody has answered yet, newest last: what a reply moves into its ticket.
-CREATE INDEX messages_without_ticket ON messages (org_id, channel_id, contact_id, accepted_at) WHERE ticket_id IS NULL;
+CREATE INDEX messages_unanswered ON messages (org_id, channel_id, contact_id, accepted_at) WHERE ticket_id IS NULL;
 
 -- When the quiet hours end that it is in at `at`, in a zone; NULL outside of them. `hours` is {"from": "HH:MM", "to": "HH:MM"}.
 CREATE FUNCTION quiet_until(hours jsonb, zone text, at timestamptz) RETURNS timestamptz
@@ -707,6 +707,51 @@ $$;
 CREATE TRIGGER follow_campaign_reply AFTER INSERT ON messages
     FOR EACH ROW WHEN (NEW.direction = 'inbound' AND NEW.ticket_id IS NOT NULL)
     EXECUTE FUNCTION follow_campaign_reply();
+
+-- Recipients go along with the ids of their contact: with one that becomes another contact's they do too, and with one that is
+-- erased goes what is known of them. Who had not been sent to yet fails.
+CREATE FUNCTION follow_contact_identity() RETURNS trigger
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    campaign uuid;
+    ended integer;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        UPDATE campaign_recipients r
+           SET contact_id = NEW.contact_id
+         WHERE r.org_id = NEW.org_id AND r.contact_id = OLD.contact_id;
+        RETURN NULL;
+    END IF;
+    FOR campaign, ended IN
+        WITH erased AS (
+            UPDATE campaign_recipients r
+               SET name = NULL, phone = NULL, handle = NULL, variables = '{}', address = 'erased ' || r.id, error_message = NULL,
+                   status = CASE WHEN r.status = 'pending' THEN 'failed' ELSE r.status END,
+                   error_code = CASE WHEN r.status = 'pending' THEN 'contact_erased' ELSE r.error_code END,
+                   next_attempt_at = NULL
+              FROM (
+                    SELECT o.id, o.status FROM campaign_recipients o
+                     WHERE o.org_id = OLD.org_id AND o.contact_id = OLD.contact_id AND o.address NOT LIKE 'erased %'
+                       FOR UPDATE
+                   ) b
+             WHERE r.org_id = OLD.org_id AND r.id = b.id
+            RETURNING r.campaign_id, b.status
+        )
+        SELECT e.campaign_id, count(*) FROM erased e WHERE e.status = 'pending' GROUP BY 1 ORDER BY 1
+    LOOP
+        PERFORM count_campaign_sends(
+            OLD.org_id, campaign, array_fill('failed'::text, ARRAY[ended]), array_fill('contact_erased'::text, ARRAY[ended]), 0
+        );
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER follow_contact_identity_move AFTER UPDATE OF contact_id ON contact_identities
+    FOR EACH ROW WHEN (OLD.contact_id <> NEW.contact_id)
+    EXECUTE FUNCTION follow_contact_identity();
+CREATE TRIGGER follow_contact_identity_end AFTER DELETE ON contact_identities
+    FOR EACH ROW EXECUTE FUNCTION follow_contact_identity();
 
 -- For the schedule: scheduled campaigns whose time has come.
 CREATE FUNCTION find_due_campaigns(max integer DEFAULT 1000)

@@ -346,6 +346,24 @@ import Testing
         }
     }
 
+    @Test func recipientsGoAlongWithTheIdsOfTheirContact() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let id = try await world.campaign(jane, on: try await world.mock(jane), recipients: 3)
+            let contacts = try await world.column("SELECT contact_id FROM campaign_recipients ORDER BY position")
+
+            _ = try await world.owner.query(
+                "UPDATE contact_identities SET contact_id = \(contacts[1])::uuid WHERE contact_id = \(contacts[0])::uuid"
+            )
+            _ = try await world.owner.query("DELETE FROM contact_identities WHERE contact_id = \(contacts[2])::uuid")
+
+            let recipients = try await world.recipients(id, as: jane)
+            #expect(recipients.map { $0["contactId"] } == [contacts[1], contacts[1], contacts[2]].map { .string($0 ?? "") })
+            #expect(recipients[2]["phone"] == .null && recipients[2]["error"]?["code"] == "contact_erased")
+            #expect(try await world.counts(id, as: jane) == ["pending": 2, "failed": 1])
+        }
+    }
+
     @Test func theResultsAreWrittenAsCSV() async throws {
         try await World.with { world in
             let jane = try await world.admin()
