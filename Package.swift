@@ -109,6 +109,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],
             path: "Tests/EndToEndTests",
+            exclude: ["Peers"],
             swiftSettings: settings
         ),
         tests(of: "Helpdesk", ["Connectors", "Functions", "Postgres", "Redis", "Queue", "Security", logging]),

@@ -6,16 +6,17 @@ package struct Answer: Sendable {
     package var contentType: String?
     package var body: [UInt8]
     package var headers: [(name: String, value: String)]
-    /// The rest of a body that is too long for memory, piece by piece after ``body``; `nil` ends it. Pulled only as fast as the
-    /// caller reads. A throw breaks the connection off, so that nobody takes a part for the whole.
-    package var pages: (@Sendable () async throws -> [UInt8]?)?
+    /// Comes after `body` and is sent piece by piece, for as long as it lasts.
+    package var stream: (any AnswerStream)?
 
     package init(
         status: Int,
         contentType: String? = "application/json",
         body: [UInt8] = [],
-        headers: [(name: String, value: String)] = []
+        headers: [(name: String, value: String)] = [],
+        stream: (any AnswerStream)? = nil
     ) {
+        self.stream = stream
         self.status = status
         self.contentType = contentType
         self.body = body
@@ -66,11 +67,25 @@ package struct Answer: Sendable {
     }
 }
 
+/// A body whose end isn't known when its answer begins; for functions with `timeout: none`.
+///
+/// The host asks for the next piece once the one before is on its way, so a slow reader slows nobody but itself; one piece
+/// may take as long as the function's `idle_timeout`, then the connection is dropped.
+package protocol AnswerStream: Sendable {
+    /// Waits for the next piece; `nil` is the end of the body.
+    func next() async throws -> [UInt8]?
+    /// Nothing more is wanted: the caller has gone or the process ends. What waits for the next piece gets `nil`.
+    func end()
+}
+
 /// How an answer is described.
 package enum OutputDeclaration: Sendable {
+    /// 204.
     case none
     case object(Record, status: Int)
     case page(of: Record)
+    /// Server-sent events with such `data`. Their token may come as `?access_token=`, since browsers can send no header.
+    case events(Record)
     /// Anything else, with its content type.
     case other(contentType: String, status: Int = 200)
 

@@ -119,7 +119,11 @@ package final class Transaction: Sendable {
 
     /// Tells other processes once the transaction has committed; for caches and wake-ups, which may miss it.
     package func publish(_ text: String, on channel: String) {
-        pending.withLock { $0.messages.append((channel, text)) }
+        pending.withLock { pending in
+            // Several changes of one transaction wake once.
+            guard !pending.messages.contains(where: { $0 == (channel, text) }) else { return }
+            pending.messages.append((channel, text))
+        }
     }
 
     func afterCommit() async {

@@ -17,8 +17,11 @@ package struct Principal: Sendable, Equatable {
     package let role: Role
     /// The log-in's refresh family: when it ends, so does the token.
     package let session: UUID
+    /// When the token ends, as far as that is known.
+    package let expiresAt: Date?
 
-    package init(user: UUID, organisation: Tenant.ID, role: Role, session: UUID) {
+    package init(user: UUID, organisation: Tenant.ID, role: Role, session: UUID, expiresAt: Date? = nil) {
+        self.expiresAt = expiresAt
         self.user = user
         self.organisation = organisation
         self.role = role

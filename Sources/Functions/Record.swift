@@ -44,10 +44,26 @@ package struct Record: Sendable {
             case list(Record)
         }
 
+        /// What a `json` member holds, for the description of the answer.
+        package indirect enum Content: Sendable {
+            case any
+            /// An object whose members are of any name and value.
+            case map
+            /// An object with these members.
+            case object([Column])
+            /// Objects with these members.
+            case objects([Column])
+            /// Values of any kind.
+            case values
+        }
+
         package let name: String
         package let kind: Kind
+        package let content: Content
         package let sql: SQL?
         package let isNullable: Bool
+        /// Whether it may be left out by a function that writes it itself.
+        package let isOptional: Bool
         package let doc: String
         private let prepared: [UInt8]
 
@@ -56,13 +72,17 @@ package struct Record: Sendable {
             _ kind: Kind,
             _ sql: SQL? = nil,
             nullable: Bool = false,
+            optional: Bool = false,
+            content: Content = .any,
             doc: String = ""
         ) {
             self.name = name
             self.kind = kind
+            self.content = content
             self.sql = sql
             self.doc = doc
             isNullable = nullable
+            isOptional = optional
             prepared = Array("\"\(name)\":".utf8)
         }
 

@@ -10,6 +10,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
     ///   - query: parameters; unknown ones are ignored. A list is one parameter with commas.
     ///   - body: what body the function reads.
     ///   - streams: content types, in lower case, that the function reads from ``Request/stream`` in place of the body's fields.
+    ///   - example: a body that makes sense as a whole, where the fields' own examples together don't.
     ///   - also: what the fields alone can't tell of a body, reported together with their faults. It gets the object as it
     ///     came, whose members may be of any type.
     package init(
@@ -17,9 +18,17 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
         query: [Field] = [],
         body: InputDeclaration.Body = .none,
         streams: [String] = [],
+        example: JSON? = nil,
         also: (@Sendable (_ body: JSON, _ check: inout FieldCheck) -> Void)? = nil
     ) {
-        declaration = InputDeclaration(path: path, query: query, body: body, streams: streams, also: also)
+        declaration = InputDeclaration(
+            path: path,
+            query: query,
+            body: body,
+            streams: streams,
+            wholeExample: example,
+            also: also
+        )
     }
 
     /// The input of one call, or every fault at once.
@@ -51,6 +60,7 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
             query: declaration.query,
             body: declaration.body,
             streams: [],
+            wholeExample: nil,
             also: nil
         )
         func read(query: [(name: String, value: String)], body: JSON?) throws {
@@ -62,8 +72,12 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
                 query: declaration.query.compactMap { field in
                     field.example.map { (field.name, InputDeclaration.spelled($0)) }
                 },
-                body: declaration.bodyExample
+                body: fields.bodyExample
             )
+            if let example = declaration.wholeExample {
+                let value = try declaration.check(path: declaration.pathExample, query: [], body: example)
+                _ = try ShapeDecoder.decode(Input.self, from: value)
+            }
             // Absent members decode differently from given ones: an Input that can't be without one is a fault too.
             if case .json(let fields, _) = declaration.body {
                 let required = fields.filter { if case .required = $0.presence { true } else { false } }
@@ -96,10 +110,11 @@ package struct InputDeclaration: Sendable {
     package let body: Body
     /// Content types that are read piece by piece in place of the body's fields.
     package let streams: [String]
+    let wholeExample: JSON?
     let also: (@Sendable (JSON, inout FieldCheck) -> Void)?
 
     var withoutBody: InputDeclaration {
-        InputDeclaration(path: path, query: query, body: .none, streams: streams, also: nil)
+        InputDeclaration(path: path, query: query, body: .none, streams: streams, wholeExample: nil, also: nil)
     }
 
     package var allFields: [Field] {
@@ -114,6 +129,7 @@ package struct InputDeclaration: Sendable {
     }
 
     package var bodyExample: JSON? {
+        if let wholeExample { return wholeExample }
         guard case .json(let fields, _) = body else { return nil }
         return FieldType.object(fields).example
     }

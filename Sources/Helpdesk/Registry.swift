@@ -23,6 +23,8 @@ package enum Registry {
         RehearseCampaign.self, ExportCampaignResults.self, SendCampaignBatch.self, StartCampaigns.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
+        // Events
+        StreamEvents.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
         // Analytics

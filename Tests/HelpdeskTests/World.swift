@@ -122,7 +122,7 @@ struct World: Sendable {
         do {
             let answer = try await endpoint.call(context, path, body)
             var bytes = answer.body
-            while let page = try await answer.pages?() { bytes += page }
+            if let stream = answer.stream { while let piece = try await stream.next() { bytes += piece } }
             if answer.contentType?.hasPrefix("text/") == true {
                 let text = String(decoding: bytes, as: UTF8.self)
                 return Reply(status: answer.status, json: .string(text), faults: [], detail: "", retryAfter: nil)

@@ -91,6 +91,13 @@ package struct APIClient: Sendable {
         guard let response = response as? HTTPURLResponse else { throw URLError(.badServerResponse) }
         var fields: [String: String] = [:]
         for (name, value) in response.allHeaderFields { fields["\(name)".lowercased()] = "\(value)" }
+        AnswerRecord.shared.keep(
+            method,
+            path,
+            status: response.statusCode,
+            type: fields["content-type"],
+            body: data
+        )
         // Not every answer is JSON.
         let json = try? JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])
         return Answer(status: response.statusCode, headers: fields, body: data, json: json)

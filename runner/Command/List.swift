@@ -45,7 +45,9 @@ struct Routes: ParsableCommand {
 
     func run() throws {
         let table = try options.bundle().manifest().routeTable
-        let own = ["/health", "/metrics", "/ready"].map { ["GET", $0, "public", "(host)"] }
+        let own = ["/api/docs", "/health", "/metrics", "/openapi.json", "/ready"].map {
+            ["GET", $0, "public", "(host)"]
+        }
         print(Table(table.headings, rows: (table.rows + own).sorted { ($0[1], $0[0]) < ($1[1], $1[0]) }))
     }
 }

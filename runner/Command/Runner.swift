@@ -12,11 +12,13 @@ struct Runner: AsyncParsableCommand {
               runner check                 what is wrong with functions.yaml
               runner list                  every function and what triggers it
               runner describe send-message its input, limits and an example
+              runner openapi               the API's description
               runner db status             which migrations have run
             """,
         version: Version.text,
         subcommands: [
-            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, Invoke.self, Database.self,
+            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self,
+            Database.self,
             SchemaOfManifest.self, Env.self, Campaigns.self, DoctorCommand.self, Bench.self, VersionCommand.self,
         ]
     )

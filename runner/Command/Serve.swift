@@ -58,6 +58,8 @@ struct Serve: AsyncParsableCommand {
         host.selection = try selection(manifest)
         host.address = address
         host.port = port ?? settings.int("PORT") ?? 3000
+        host.version = Version.text
+        host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
         host.inFlightPath = environment["RUNNER_INFLIGHT"]
         let link = SupervisorLink(environment: environment)
         host.onReady = { port in

@@ -133,6 +133,7 @@ struct Up: AsyncParsableCommand {
         var lines = [
             "", "DelightChat is at http://localhost:\(plan.port)",
             "  health   http://localhost:\(plan.port)/health",
+            "  API      http://localhost:\(plan.port)/api/docs",
         ]
         if let account = demo.stored {
             lines += ["  log-in   \(account.email)  \(account.password)"]

@@ -38,6 +38,19 @@ final class Deadlines: Sendable {
         }
     }
 
+    /// Calls `over` unless ``end(_:)`` comes within `limit`.
+    func begin(_ limit: Duration, over: @escaping @Sendable () -> Void) -> UInt64 {
+        state.withLock { state in
+            state.next += 1
+            state.entries[state.next] = Entry(deadline: .now + limit, cancel: over)
+            return state.next
+        }
+    }
+
+    func end(_ id: UInt64) {
+        state.withLock { _ = $0.entries.removeValue(forKey: id) }
+    }
+
     /// Runs `body`, which is cancelled once `limit` has passed.
     ///
     /// - Throws: ``DeadlineExceeded`` where it then failed; a body that ended well all the same keeps its answer.

@@ -25,6 +25,10 @@ package struct HostOptions: Sendable {
     package var port = 3000
     /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
     package var inFlightPath: String?
+    /// The product's, for its description.
+    package var version = ""
+    /// Where Swagger UI's files are, if they are.
+    package var explorerFolder: String?
     /// Called once the process accepts requests.
     package var onReady: @Sendable (_ port: Int) async -> Void = { _ in }
 
@@ -34,6 +38,8 @@ package struct HostOptions: Sendable {
 /// Hosts the functions of a manifest in this process until it is asked to end.
 package struct Host: Sendable {
     let pairs: [RegistryCheck.Pair]
+    /// Those that other processes host too: the description is of the whole product.
+    let allPairs: [RegistryCheck.Pair]
     let services: Services
     let options: HostOptions
     let logger: Logger
@@ -52,6 +58,7 @@ package struct Host: Sendable {
         logger: Logger
     ) throws(AddressFault) {
         callers = try CallerAddress(proxies: services.settings["TRUSTED_PROXIES"])
+        allPairs = pairs
         self.pairs = pairs.filter { options.selection.includes($0.declaration) }
         self.services = services
         self.options = options
@@ -127,11 +134,19 @@ package struct Host: Sendable {
             )
         }
         let isDraining: @Sendable () -> Bool = { draining.isOn }
+        let (allPairs, version) = (allPairs, options.version)
         let responder = Responder(
             table: RouteTable(routes.map(\.declaration)),
             routes: routes,
             services: services,
-            operations: Operations(services: services, metrics: metrics, queues: queues, isDraining: isDraining),
+            operations: Operations(
+                services: services,
+                metrics: metrics,
+                queues: queues,
+                isDraining: isDraining,
+                document: ServedDocument { OpenAPIDocument(allPairs, version: version) },
+                explorer: Explorer(folder: options.explorerFolder)
+            ),
             callers: callers,
             crossOrigin: CrossOrigin(origins: services.settings["CORS_ORIGINS"]),
             metrics: metrics,

@@ -8,13 +8,15 @@ import Redis
 import Schema
 import Security
 
-/// The host's own pages: whether the process is up, whether it can serve, and its figures.
+/// The host's own pages: whether the process is up, whether it can serve, its figures, and the API's description.
 struct Operations: Sendable {
     let services: Services
     let metrics: Metrics
     /// Queues that this process's functions are triggered by.
     let queues: [(function: String, queue: String)]
     let isDraining: @Sendable () -> Bool
+    let document: ServedDocument
+    let explorer: Explorer
 
     /// The answer, or `nil` where the path is none of these.
     func answer(
@@ -24,8 +26,8 @@ struct Operations: Sendable {
         requestId: String
     ) async throws -> Answer? {
         switch path {
-        case "/health", "/ready", "/metrics": break
-        default: return nil
+        case "/health", "/ready", "/metrics", "/openapi.json": break
+        default: guard Explorer.owns(path) else { return nil }
         }
         switch request.method {
         case .get, .head: break
@@ -42,7 +44,9 @@ struct Operations: Sendable {
         switch path {
         case "/health": return Answer.object { $0.member("status", "ok") }
         case "/ready": return await ready()
-        default: return try await page(request, address: address)
+        case "/openapi.json": return document.answer
+        case "/metrics": return try await page(request, address: address)
+        default: return try explorer.answer(path)
         }
     }
 

@@ -12,10 +12,12 @@ import Security
 struct HostRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let address: String?
+    let channel: any Channel
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
         address = source.channel.remoteAddress?.ipAddress
+        channel = source.channel
     }
 }
 
@@ -85,6 +87,18 @@ struct Responder: HTTPResponder {
                 "milliseconds": "\((seconds * 10_000).rounded() / 10)",
             ]
         )
+        if let stream = answer.stream {
+            let head = response(answer, requestId: requestId, isHead: true)
+            guard request.method != .head else {
+                stream.end()
+                return head
+            }
+            let limit = routes.first { $0.declaration.name == function }?.declaration.idleTimeout ?? .seconds(60)
+            let sending = StreamSending(stream: stream, channel: context.channel, deadlines: deadlines, limit: limit)
+            var headers = head.headers
+            headers[.contentLength] = nil
+            return Response(status: head.status, headers: headers, body: sending.body)
+        }
         return response(answer, requestId: requestId, isHead: request.method == .head)
     }
 
@@ -118,7 +132,7 @@ struct Responder: HTTPResponder {
         function = route.declaration.name
         let flight = inFlight.begin(function, requestId)
         defer { inFlight.end(flight) }
-        let principal = try authenticate(request, route.declaration)
+        let principal = try authenticate(request, route)
         do {
             try authorise(principal, route.declaration, parameters)
             let type = request.headers[.contentType]
@@ -243,24 +257,40 @@ struct Responder: HTTPResponder {
 
     private func authenticate(
         _ request: Hummingbird.Request,
-        _ declaration: FunctionDeclaration
+        _ route: Route
     ) throws(Failure) -> Principal? {
-        guard declaration.access != .public else { return nil }
-        guard let header = request.headers[.authorization], header.count > 7,
-            header.prefix(7).lowercased() == "bearer "
-        else { throw Failure.unauthorized("An access token is needed: Authorization: Bearer …") }
+        guard route.declaration.access != .public else { return nil }
+        let given: Substring
+        if let header = request.headers[.authorization] {
+            guard header.count > 7, header.prefix(7).lowercased() == "bearer " else { throw Self.lacksToken }
+            given = header.dropFirst(7)
+        } else if case .events = route.endpoint.output,
+            let parameter = RequestReader.query(request.uri.query).last(where: { $0.name == "access_token" })
+        {
+            given = parameter.value[...]
+        } else {
+            throw Self.lacksToken
+        }
         do {
-            let token = try services.tokens.verify(header.dropFirst(7), now: services.now())
+            let token = try services.tokens.verify(given, now: services.now())
             guard let role = Principal.Role(rawValue: token.role) else {
                 throw Failure.unauthorized("The access token is not valid.")
             }
-            return Principal(user: token.sub, organisation: Tenant.ID(token.org), role: role, session: token.sid)
+            return Principal(
+                user: token.sub,
+                organisation: Tenant.ID(token.org),
+                role: role,
+                session: token.sid,
+                expiresAt: Date(timeIntervalSince1970: Double(token.exp))
+            )
         } catch JWTError.expired {
             throw Failure.unauthorized("The access token has expired. Refresh it.")
         } catch {
             throw Failure.unauthorized("The access token is not valid.")
         }
     }
+
+    private static let lacksToken = Failure.unauthorized("An access token is needed: Authorization: Bearer …")
 
     private func authorise(
         _ principal: Principal?,
@@ -309,17 +339,8 @@ struct Responder: HTTPResponder {
             headers.append(HTTPField(name: name, value: header.value))
         }
         if isDraining() { headers[.connection] = "close" }
+        if answer.status != 204, answer.stream == nil { headers[.contentLength] = String(answer.body.count) }
         let status = HTTPResponse.Status(code: answer.status)
-        if let pages = answer.pages {
-            guard !isHead else { return Response(status: status, headers: headers) }
-            let body = ResponseBody { writer in
-                try await writer.write(ByteBuffer(bytes: answer.body))
-                while let page = try await pages() { try await writer.write(ByteBuffer(bytes: page)) }
-                try await writer.finish(nil)
-            }
-            return Response(status: status, headers: headers, body: body)
-        }
-        if answer.status != 204 { headers[.contentLength] = String(answer.body.count) }
         guard !isHead, !answer.body.isEmpty else { return Response(status: status, headers: headers) }
         return Response(
             status: status,

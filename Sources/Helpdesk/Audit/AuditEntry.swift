@@ -19,7 +19,13 @@ enum AuditEntry {
             .init("action", .text, "a.action", doc: "`<entity>.<verb>`"),
             .init("entityType", .text, "a.entity_type"),
             .init("entityId", .uuid, "a.entity_id", nullable: true),
-            .init("changes", .json, "a.changes", doc: "each field with its value `from` and `to`; no secrets"),
+            .init(
+                "changes",
+                .json,
+                "a.changes",
+                content: .map,
+                doc: "each field with its value `from` and `to`; no secrets"
+            ),
             .init("ip", .text, "a.ip", nullable: true),
             .init("userAgent", .text, "a.user_agent", nullable: true),
             .init("requestId", .text, "a.request_id", nullable: true),

@@ -2,7 +2,7 @@ import Functions
 import Postgres
 
 /// The statements on one organisation's campaigns.
-struct CampaignStore {
+struct CampaignStore: Sendable {
     private let organisation: Organisation.ID
 
     init(_ organisation: Organisation.ID) {

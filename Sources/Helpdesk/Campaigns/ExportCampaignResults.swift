@@ -13,36 +13,66 @@ struct ExportCampaignResults: HTTPFunction {
     static let input = Shape<CampaignPath>(path: [.required("id", .uuid)])
     static let output: OutputDeclaration = .other(contentType: "text/csv; charset=utf-8")
 
+    func handle(_ input: CampaignPath, in context: HTTPContext) async throws -> Answer {
+        let store = CampaignStore(try context.member().organisation)
+        guard !(try await context.query(store.find(input.id)).isEmpty) else { throw Failure.notFound("campaign") }
+        return Answer(
+            status: 200,
+            contentType: "text/csv; charset=utf-8",
+            headers: [("Content-Disposition", "attachment; filename=\"results-\(input.id).csv\"")],
+            stream: CampaignResults(input.id, store, context)
+        )
+    }
+}
+
+/// The lines of a campaign's results, a thousand at a time.
+private final class CampaignResults: AnswerStream {
+    private enum Position: Sendable {
+        case header
+        case after(String)
+        case end
+    }
+
     private static let columns = [
         "id", "contactId", "name", "phone", "handle", "status", "errorCode", "errorMessage", "messageId", "sentAt",
         "deliveredAt", "readAt", "repliedAt", "variables",
     ]
     private static let page = 1000
 
-    func handle(_ input: CampaignPath, in context: HTTPContext) async throws -> Answer {
-        let store = CampaignStore(try context.member().organisation)
-        guard !(try await context.query(store.find(input.id)).isEmpty) else { throw Failure.notFound("campaign") }
-        var answer = Answer(
-            status: 200,
-            contentType: "text/csv; charset=utf-8",
-            body: Array((Self.columns.joined(separator: ",") + "\r\n").utf8),
-            headers: [("Content-Disposition", "attachment; filename=\"results-\(input.id).csv\"")]
-        )
-        let position = Mutex<String?>("0")
-        answer.pages = {
-            guard let after = position.withLock({ $0 }) else { return nil }
+    private let id: Campaign.ID
+    private let store: CampaignStore
+    private let context: HTTPContext
+    private let position = Mutex(Position.header)
+
+    init(_ id: Campaign.ID, _ store: CampaignStore, _ context: HTTPContext) {
+        self.id = id
+        self.store = store
+        self.context = context
+    }
+
+    func end() { position.withLock { $0 = .end } }
+
+    func next() async throws -> [UInt8]? {
+        switch position.withLock({ $0 }) {
+        case .end: return nil
+        case .header:
+            position.withLock { $0 = .after("0") }
+            return Array((Self.columns.joined(separator: ",") + "\r\n").utf8)
+        case .after(let place):
             let rows = try await context.query(
-                store.recipients(of: input.id, statuses: nil, after: after, limit: Self.page)
+                store.recipients(of: id, statuses: nil, after: place, limit: Self.page)
             )
             guard let last = rows.last else { return nil }
-            let next = rows.count < Self.page ? nil : try last.get("cursor_position", as: String.self)
-            position.withLock { $0 = next }
+            let next = try last.get("cursor_position", as: String.self)
+            position.withLock { position in
+                guard case .after = position else { return }
+                position = rows.count < Self.page ? .end : .after(next)
+            }
             var bytes: [UInt8] = []
             bytes.reserveCapacity(rows.count * 200)
             for row in rows { try Self.write(row, into: &bytes) }
             return bytes
         }
-        return answer
     }
 
     private static func write(_ row: PostgresRow, into bytes: inout [UInt8]) throws {

@@ -17,7 +17,12 @@ enum Channel {
     static let record = Record(
         "Channel",
         columns + [
-            .init("credentials", .json, doc: "by type; secrets show as •••• and their last 4 characters"),
+            .init(
+                "credentials",
+                .json,
+                content: .map,
+                doc: "by type; secrets show as •••• and their last 4 characters"
+            ),
             .init("webhookUrl", .text, doc: "the address to give to the provider"),
         ]
     )
@@ -28,7 +33,7 @@ enum Channel {
         .init("type", .choice(Kind.allCases.map(\.rawValue)), "c.type"),
         .init("name", .text, "c.name"),
         .init("status", .choice(["active", "disabled", "error"]), "c.status"),
-        .init("settings", .json, "c.settings", doc: "by type; a mock channel's `outcome`"),
+        .init("settings", .json, "c.settings", content: .map, doc: "by type; a mock channel's `outcome`"),
         .init("createdAt", .time, "c.created_at"),
         .init("updatedAt", .time, "c.updated_at"),
     ]

@@ -24,7 +24,7 @@ struct ListChannelTemplates: HTTPFunction {
                 .init("language", .text, doc: "a locale such as en_US"),
                 .init("category", .text),
                 .init("status", .text, doc: "as the provider says"),
-                .init("components", .json),
+                .init("components", .json, content: .values),
             ]
         )
     )

@@ -14,6 +14,7 @@ extension Transaction {
     ///     becomes the event's ticket.
     /// - Returns: the statement of one event.
     func announcing(_ type: String, _ entityId: UUID, facts: JSON = [:]) -> SQL {
+        EventHub.announce(organisation, in: self)
         let ticket = type.hasPrefix("ticket.") ? entityId : facts["ticketId"]?.string.flatMap { UUID(uuidString: $0) }
         return """
             INSERT INTO events (org_id, type, entity_id, ticket_id, payload)

@@ -68,6 +68,7 @@ struct DeliverMessage: QueueFunction {
                 let isLast = Self.isRunningOut(context)
                 let settled = store.settle(delivery, verdict)
                 let results = try await scope.run(settled + [isLast ? store.release : store.claim])
+                await EventHub.announce([scope.organisation], context.services)
                 if case .held(let fault) = verdict {
                     context.logger.warning(
                         "a channel is out of order",

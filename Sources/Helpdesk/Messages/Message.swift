@@ -21,7 +21,7 @@ enum Message {
                 ])
             ),
             .init("text", .text, "m.text"),
-            .init("attachments", .json, "m.attachments", doc: "a list of `{type, url, mimeType, name, size}`"),
+            .init("attachments", .json, "m.attachments", content: .objects(attachment)),
             .init(
                 "status",
                 .choice(["received", "queued", "sent", "delivered", "read", "failed"]),
@@ -38,7 +38,12 @@ enum Message {
             ),
             .init("externalId", .text, "m.external_id", nullable: true, doc: "the provider's id"),
             .init("replyTo", .uuid, "m.reply_to", nullable: true, doc: "the quoted message"),
-            .init("reactions", .json, reactions, doc: "a list of `{emoji, by}`; `by` is `contact` or `us`"),
+            .init(
+                "reactions",
+                .json,
+                reactions,
+                content: .objects([.init("emoji", .text), .init("by", .choice(["contact", "us"]))])
+            ),
             .init("createdAt", .time, "m.created_at"),
             .init("providerAt", .time, "m.provider_at", nullable: true, doc: "the provider's time"),
             .init("sentAt", .time, "m.sent_at", nullable: true),
@@ -46,6 +51,14 @@ enum Message {
             .init("readAt", .time, "m.read_at", nullable: true),
         ]
     )
+
+    private static let attachment: [Record.Column] = [
+        .init("type", .choice(["image", "video", "audio", "file"])),
+        .init("url", .text, nullable: true),
+        .init("mimeType", .text, nullable: true),
+        .init("name", .text, nullable: true),
+        .init("size", .integer, nullable: true, doc: "in bytes"),
+    ]
 
     private static let reactions: SQL = """
         coalesce((SELECT jsonb_agg(jsonb_build_object('emoji', r.emoji, 'by', r.by) ORDER BY r.created_at)

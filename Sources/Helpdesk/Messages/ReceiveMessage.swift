@@ -134,6 +134,7 @@ struct ReceiveMessage: BatchFunction {
             }
             pending = next
         }
+        await EventHub.announce(groups.keys, context.services)
         return outcomes
     }
 

@@ -33,6 +33,7 @@ struct SendMessage: HTTPFunction {
             .optional("note", .boolean, doc: "for members only", example: false),
             .optional("replyTo", .uuid, doc: "the message of this ticket that is quoted"),
         ]),
+        example: ["text": "We are looking into it."],
         also: { body, check in
             // An attachments of another type is a fault already.
             let hasAttachments = body.given("attachments").map { $0.array?.isEmpty != true } ?? false

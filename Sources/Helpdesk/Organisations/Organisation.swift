@@ -14,11 +14,23 @@ enum Organisation {
             .init("name", .text, "o.name"),
             .init("slug", .text, "o.slug", doc: "lower-case letters, digits and dashes; unique"),
             .init("timezone", .text, "o.timezone", doc: "an IANA time zone"),
-            .init("settings", .json, settings, doc: "see `update-organisation`"),
+            .init("settings", .json, settings, content: .object(settingsColumns)),
             .init("createdAt", .time, "o.created_at"),
             .init("updatedAt", .time, "o.updated_at"),
         ]
     )
+
+    private static let settingsColumns: [Record.Column] = [
+        .init("reopenWithinHours", .integer, doc: "0 is never"),
+        .init("assignment", .choice(["manual", "round_robin"])),
+        .init(
+            "quietHours",
+            .object([.init("from", .text), .init("to", .text)]),
+            nullable: true,
+            doc: "times of day in the organisation's zone"
+        ),
+        .init("campaignCap", .object([.init("messages", .integer), .init("days", .integer)]), nullable: true),
+    ]
 
     /// The settings of an organisation that never set any. A setting that is cleared goes back to these.
     static let defaults: JSON = [

@@ -55,6 +55,14 @@ struct CreateTicket: HTTPFunction {
                 example: ["text": "Hello Jane"]
             ),
         ]),
+        example: [
+            "channelId": "01936f5e-7a00-7000-8000-000000000001",
+            "contact": ["name": "Jane Doe", "phone": "+14155550123"],
+            "subject": "The parcel never came",
+            "priority": "normal",
+            "tags": ["parcel"],
+            "message": ["text": "Hello Jane"],
+        ],
         also: { check($0, &$1) }
     )
 
