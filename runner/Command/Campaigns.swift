@@ -3,6 +3,7 @@ import Foundation
 import Functions
 import Manifest
 import Postgres
+import Redis
 
 struct Campaigns: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -98,6 +99,7 @@ struct CampaignProgress: Sendable {
     var hasEnded: Bool { status == "completed" || (status == "cancelled" && pending == 0) }
 
     /// - Parameter rate: recipients per second lately.
+    /// - Returns: a bar, the counts, and how long it takes yet.
     func line(rate: Double?) -> String {
         let share = total == 0 ? 0 : Double(done) / Double(total)
         let filled = Int(share * Double(Self.width))
@@ -110,10 +112,6 @@ struct CampaignProgress: Sendable {
         if failed > 0 { parts.append("\(failed) failed") }
         return parts.joined(separator: " · ")
     }
-}
-
-extension Duration {
-    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }
 
 extension Result where Failure == any Error {

@@ -72,7 +72,9 @@ struct CampaignRun: Sendable {
                 case "send"?:
                     let sends = try rows.map { try CampaignSend($0) }
                     flying += 1
-                    groups.addTask { try await send(sends, from: first, every: slots.spacing, halt) }
+                    // Their attempts are recorded, so whoever cancels this job must not keep their results from being written.
+                    let group = Task { try await send(sends, from: first, every: slots.spacing, halt) }
+                    groups.addTask { try await group.value }
                     if flying * slots.count >= Self.inFlight {
                         try await groups.next()
                         flying -= 1
@@ -103,7 +105,7 @@ struct CampaignRun: Sendable {
         let results = await withTaskGroup(of: (CampaignSendResult, SendResult?).self) { group in
             for (index, send) in sends.enumerated() {
                 group.addTask {
-                    // Cancelled: it goes at once, since its attempt is recorded.
+                    // Nobody cancels it; see above.
                     try? await Task.sleep(until: first + .seconds(spacing * Double(index)), clock: .continuous)
                     return await result(of: send)
                 }
@@ -141,7 +143,7 @@ struct CampaignRun: Sendable {
             } catch {
                 guard error.isTransient || error.isUnavailable, ContinuousClock.now < patience else { throw error }
                 context.logger.notice("results of a campaign wait for the database", metadata: ["error": "\(error)"])
-                // Cancelled: tried again at once, until the patience ends.
+                // Nobody cancels it; see above.
                 try? await Task.sleep(for: .milliseconds(200))
             }
         }

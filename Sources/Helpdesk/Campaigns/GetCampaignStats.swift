@@ -21,7 +21,6 @@ struct GetCampaignStats: HTTPFunction {
             .init("failed", .integer, "n.failed"),
             .init("optedOut", .integer, "n.opted_out"),
             .init("cancelled", .integer, "n.cancelled"),
-            .init("replies", .integer, "n.replies"),
             .init(
                 "failuresByCode",
                 .json,

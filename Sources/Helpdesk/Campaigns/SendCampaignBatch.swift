@@ -30,6 +30,9 @@ struct SendCampaignBatch: QueueFunction {
     /// How many ranges of one campaign are sent at once, at most.
     static let parallelism = 4
 
+    /// Seconds after which a job makes room for others; well below the function's timeout, since what it began then still ends.
+    private static let slice = 10.0
+
     static let payload = Shape<Payload>(
         body: .json([
             .required("orgId", .uuid, doc: "where the campaign is looked for; grants nothing"),
@@ -51,9 +54,7 @@ struct SendCampaignBatch: QueueFunction {
         let scope = context.organisation(job.payload.orgId, trace: job.trace)
         let store = CampaignSendStore(job.payload.orgId, campaign: job.payload.campaignId, holder: UUID.v7())
         // Only so long, so that many campaigns share few workers; what is left goes on at once.
-        let end = context.now.addingTimeInterval(
-            min(25, context.deadline.map { $0.timeIntervalSince(context.now) - 35 } ?? 25)
-        )
+        let end = context.now.addingTimeInterval(Self.slice)
         while context.now < end {
             switch try CampaignStep(try await scope.query(store.claim), context.services.sealed) {
             case .idle: return .done()

@@ -27,7 +27,7 @@ struct EventReader: Sendable {
     }
 
     /// What is told; anything else in the table is for the roll-ups.
-    static let types = ["ticket.created", "ticket.updated", "message.created", "message.updated"]
+    static let types = ["ticket.created", "ticket.updated", "message.created", "message.updated", "campaign.updated"]
 
     private static let pageSize = 200
 
@@ -63,7 +63,7 @@ struct EventReader: Sendable {
             """,
         ])
         let rows = try results[1].map(Row.init)
-        let events = try await described(rows.filter { Self.types.contains($0.type) }, of: organisation)
+        let events = try await described(Self.told(rows), of: organisation)
         return Page(
             events: events,
             end: rows.last?.position ?? after,
@@ -72,11 +72,22 @@ struct EventReader: Sendable {
         )
     }
 
+    /// What is told of these: of a campaign, whose progress is written every second, the newest alone, since all of them would
+    /// show the same.
+    private static func told(_ rows: [Row]) -> [Row] {
+        var newest: [UUID: EventPosition] = [:]
+        for row in rows where row.type == "campaign.updated" { newest[row.entity] = row.position }
+        return rows.filter { row in
+            types.contains(row.type) && (row.type != "campaign.updated" || newest[row.entity] == row.position)
+        }
+    }
+
     /// With the objects as they are now, read at once; one that is gone is told of no more.
     private func described(_ rows: [Row], of organisation: Organisation.ID) async throws -> [Event] {
         guard !rows.isEmpty else { return [] }
         let tickets = Array(Set(rows.filter { $0.type.hasPrefix("ticket.") }.map(\.entity)))
         let messages = Array(Set(rows.filter { $0.type.hasPrefix("message.") }.map(\.entity)))
+        let campaigns = Array(Set(rows.filter { $0.type.hasPrefix("campaign.") }.map(\.entity)))
         let results = try await postgres.run([
             OrganisationScope.entry(organisation),
             """
@@ -90,9 +101,15 @@ struct EventReader: Sendable {
               FROM messages AS m
              WHERE m.org_id = \(organisation) AND m.id = ANY (\(messages)::uuid[])
             """,
+            """
+            SELECT \(raw: Campaign.record.selectList), c.id AS object_id
+              FROM \(raw: Campaign.source)
+             WHERE c.org_id = \(organisation) AND c.id = ANY (\(campaigns)::uuid[])
+            """,
         ])
         var objects: [UUID: [UInt8]] = [:]
-        for (rows, record) in [(results[1], Ticket.record), (results[2], Message.record)] {
+        let parts = [(results[1], Ticket.record), (results[2], Message.record), (results[3], Campaign.record)]
+        for (rows, record) in parts {
             for (index, row) in rows.enumerated() {
                 var writer = JSONWriter(capacity: 1024)
                 record.write(rows, row: index, into: &writer)

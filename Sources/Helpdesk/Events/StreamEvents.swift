@@ -16,7 +16,7 @@ struct StreamEvents: HTTPFunction {
                 .init("id", .text, doc: "for `Last-Event-ID`"),
                 .init("type", .choice(EventReader.types)),
                 .init("at", .time),
-                .init("data", .json, content: .map, doc: "the ticket or message as it is now"),
+                .init("data", .json, content: .map, doc: "the ticket, message or campaign as it is now"),
             ]
         )
     )

@@ -319,6 +319,7 @@ CREATE FUNCTION begin_campaign_sends(
         last_inbound_provider_at timestamptz
     )
     LANGUAGE plpgsql VOLATILE
+    SET enable_seqscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
 AS $$
@@ -436,6 +437,7 @@ CREATE FUNCTION settle_campaign_sends(
     templates text[], pauses double precision[]
 ) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
+    SET enable_seqscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
 AS $$

@@ -41,7 +41,7 @@ import Testing
         #expect(stats.object["delivered"] as? Int == 30 && stats.object["etaSeconds"] as? Int == 0)
         #expect(
             stats.keys == [
-                "total", "pending", "sent", "delivered", "read", "failed", "optedOut", "cancelled", "replies",
+                "total", "pending", "sent", "delivered", "read", "failed", "optedOut", "cancelled",
                 "failuresByCode", "ratePerSecond", "startedAt", "completedAt", "etaSeconds",
             ]
         )
