@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Functions
+import Helpdesk
 import Host
 import Logging
 import Manifest
@@ -52,6 +53,7 @@ struct Serve: AsyncParsableCommand {
         let environment = try bundle.environment()
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
+        try checkMail(settings, logger)
         let services = try Bootstrap.services(settings, logger: logger)
         try await refuseUnboundRole(services)
         var host = HostOptions()
@@ -68,6 +70,17 @@ struct Serve: AsyncParsableCommand {
             link?.tellReady()
         }
         try await Host(pairs, services: services, options: host, logger: logger).run()
+    }
+
+    private func checkMail(_ settings: Settings, _ logger: Logger) throws {
+        let faults = MailSettings.faults(url: settings["MAIL_URL"], sender: settings["MAIL_FROM"])
+        guard faults.isEmpty else {
+            for fault in faults { Terminal.error("error: \(fault)") }
+            throw ExitCode(3)
+        }
+        if settings["MAIL_URL"] == nil, settings["MAIL_DIR"] == nil {
+            logger.warning("neither MAIL_URL nor MAIL_DIR is set: mails wait until one of them is")
+        }
     }
 
     /// A role that row-level security doesn't bind would serve every organisation's rows to every other; a database that is

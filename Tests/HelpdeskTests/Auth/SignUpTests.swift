@@ -4,6 +4,25 @@ import Postgres
 import Testing
 
 @Suite struct SignUpTests {
+    @Test func isLimitedForOneAddress() async throws {
+        try await World.with(["SIGNUP_LIMIT_ADDRESS": "2"]) { world in
+            func signUp(from address: String?) async throws -> World.Reply {
+                let body: JSON = [
+                    "organisationName": "Acme", "name": "Jane", "email": .string("\(UUID())@example.com"),
+                    "password": "12345678",
+                ]
+                return try await world.call("sign-up", body: body, from: address)
+            }
+            for _ in 0..<2 { #expect(try await signUp(from: nil).status == 201) }
+
+            let refused = try await signUp(from: nil)
+
+            #expect(refused.status == 429)
+            #expect((1...900).contains(refused.retryAfter ?? 0))
+            #expect(try await signUp(from: world.address + "-elsewhere").status == 201)
+        }
+    }
+
     @Test func foundsAnOrganisationWithItsAdmin() async throws {
         try await World.with { world in
             let reply = try await world.call(

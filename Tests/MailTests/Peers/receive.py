@@ -1,8 +1,8 @@
-"""A mail server for the tests: aiosmtpd on a free port, which prints the port and then each mail it took, a JSON line each.
+"""A mail server for the tests: aiosmtpd on 127.0.0.1, which prints the port and then each mail it took, a JSON line each.
 
-receive.py MODE [CERTIFICATE KEY]
+receive.py MODE PORT [CERTIFICATE KEY]
 
-MODE is words with dashes between: plain, starttls or tls; login (no AUTH PLAIN); utf8 (SMTPUTF8).
+PORT 0 takes a free one. MODE is words with dashes between: plain, starttls or tls; login (no AUTH PLAIN); utf8 (SMTPUTF8).
 
 The user is "jane@example.com" and the password "pass: wörd%". A recipient whose local part is a number from 400 to 599 is
 refused with it; one that begins with "text-" and such a number has its text refused.
@@ -63,9 +63,9 @@ def authenticate(server, session, envelope, mechanism, data):
 async def main():
     mode = sys.argv[1]
     context = None
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 3:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
 
     def make():
         return SMTP(
@@ -79,7 +79,7 @@ async def main():
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(make, "127.0.0.1", 0, ssl=context if mode.startswith("tls") else None)
+    server = await loop.create_server(make, "127.0.0.1", int(sys.argv[2]), ssl=context if mode.startswith("tls") else None)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
