@@ -12,11 +12,16 @@ package struct Command: Sendable {
     }
 
     /// Runs lines as somebody types them into a terminal.
-    package static func shell(_ script: String) async throws -> Command {
-        try await run("/bin/bash", ["-c", script], in: NSTemporaryDirectory())
+    package static func shell(_ script: String, within limit: Duration = .seconds(60)) async throws -> Command {
+        try await run("/bin/bash", ["-c", script], in: NSTemporaryDirectory(), within: limit)
     }
 
-    private static func run(_ program: String, _ arguments: [String], in folder: String) async throws -> Command {
+    private static func run(
+        _ program: String,
+        _ arguments: [String],
+        in folder: String,
+        within limit: Duration = .seconds(60)
+    ) async throws -> Command {
         let path = NSTemporaryDirectory() + "delightchat-command-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: path) }  // a folder that stays is in nobody's way
@@ -32,7 +37,7 @@ package struct Command: Sendable {
         process.standardOutput = FileHandle(forWritingAtPath: path + "/output")
         process.standardError = FileHandle(forWritingAtPath: path + "/errors")
         try process.run()
-        _ = try await eventually(within: .seconds(60)) { process.isRunning ? nil : true }
+        _ = try await eventually(within: limit) { process.isRunning ? nil : true }
         return Command(
             status: process.terminationStatus,
             output: try String(contentsOfFile: path + "/output", encoding: .utf8),
