@@ -232,7 +232,8 @@ private struct RowChecksums {
         let tables: [String] = try await database.query(
             """
             SELECT tablename::text AS name FROM pg_tables
-             WHERE schemaname = 'public' AND tablename NOT LIKE 'analytics%' ORDER BY 1
+             WHERE schemaname = 'public' AND tablename NOT LIKE 'analytics%' AND tablename <> 'schedules'
+             ORDER BY 1
             """
         ).map { try $0.get("name") }
         let parts = tables.map { table in

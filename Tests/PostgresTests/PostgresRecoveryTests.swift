@@ -50,7 +50,6 @@ import Testing
                 _ = try await World.eventually { postgres.statistics.pipelined == 2 }
                 async let first = failure { try await postgres.query("SELECT pg_sleep(30)") }
                 async let second = failure { try await postgres.query("SELECT pg_sleep(30)") }
-                async let behind = failure { try await postgres.query("SELECT 2") }
                 async let inside = failure {
                     try await postgres.transaction { try await $0.query("SELECT pg_sleep(30)") }
                 }
@@ -60,6 +59,8 @@ import Testing
                     )
                     return rows.count == 3
                 }
+                async let behind = failure { try await postgres.query("SELECT 2") }
+                _ = try await World.eventually { postgres.statistics.inFlight == 3 }
 
                 _ = try await terminate(name, through: other)
                 let errors = await [first, second, behind, inside]

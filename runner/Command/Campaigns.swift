@@ -8,6 +8,10 @@ import Redis
 struct Campaigns: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Watches campaigns.",
+        discussion: """
+            Example:
+              runner campaigns watch 01936f5e-7a00-7000-8000-000000000001 --as admin@example.com
+            """,
         subcommands: [WatchCampaign.self]
     )
 }

@@ -19,7 +19,7 @@ struct DeactivateUser: HTTPFunction {
     static let output: OutputDeclaration = .object(User.record)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        let isOneself = try context.member().user == input.userId.uuid
+        let isOneself = try context.member().id == input.userId.uuid
         return try await context.transaction { transaction in
             let users = UserStore(transaction.organisation)
             let found = try await transaction.run([

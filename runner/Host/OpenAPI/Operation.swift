@@ -165,7 +165,10 @@ struct Operation {
         if !endpoint.input.query.isEmpty || isIdempotent { statuses.insert(422) }
         if !trigger.path.parameters.isEmpty { statuses.insert(404) }
         if trigger.method != .get { statuses.insert(409) }
-        if function.access == .public { statuses.insert(429) }
+        // Those that count wrong guesses.
+        if function.access == .public || function.uses.contains(where: { $0.hasPrefix("LOGIN_LIMIT_") }) {
+            statuses.insert(429)
+        }
         if function.access != .public || !trigger.path.parameters.isEmpty { statuses.insert(403) }
         statuses.insert(401)
         return statuses.sorted().map { JSON.Member(String($0), Problem.reference($0)) }
