@@ -104,11 +104,14 @@ let package = Package(
         tests(of: "Queue", ["Redis", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
+        tests(of: "Connectors", ["Security"]),
         tests(of: "Manifest"),
         tests(of: "Host", [logging, .product(name: "Hummingbird", package: "hummingbird")]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TestSupport", "Postgres", logging, "Manifest", "Functions", "Helpdesk", "runner"],
+            dependencies: [
+                "TestSupport", "Postgres", "Security", logging, "Manifest", "Functions", "Helpdesk", "runner",
+            ],
             path: "Tests/EndToEndTests",
             exclude: ["Peers"],
             swiftSettings: settings

@@ -16,7 +16,8 @@ package enum Registry {
         CreateTicket.self, ListTickets.self, GetTicket.self, UpdateTicket.self, AssignTicket.self, CloseTicket.self,
         ReadTicket.self,
         // Messages
-        ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        ListMessages.self, SendMessage.self, ReceiveMessage.self, ApplyChange.self, DeliverMessage.self,
+        SweepWork.self,
         // Webhooks
         VerifyWebhook.self, ReceiveWebhook.self,
         // Events
