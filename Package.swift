@@ -115,6 +115,7 @@ let package = Package(
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),
+        tests(of: "Connectors", ["Security"]),
         tests(of: "Manifest"),
         tests(of: "Host", [logging, .product(name: "Hummingbird", package: "hummingbird")]),
         .testTarget(

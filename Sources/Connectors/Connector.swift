@@ -9,9 +9,9 @@ package protocol Connector: Sendable {
 
     /// What to answer to the provider's handshake, or `nil` to refuse it.
     ///
-    /// - Throws: ``WebhookFault/unavailable`` where the kind can't be connected yet.
+    /// - Throws: ``WebhookFault/badHandshake(_:)`` for a question that is none.
     func handshake(_ query: [(name: String, value: String)], for account: ChannelAccount) throws(WebhookFault)
-        -> String?
+        -> HandshakeAnswer?
 
     /// Checks that a webhook's bytes are the provider's and reads what happened.
     ///
@@ -21,6 +21,20 @@ package protocol Connector: Sendable {
 
     /// Sends one message. Never throws: every end is one of the classes of ``SendResult``.
     func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult
+}
+
+/// The whole body of the answer to a handshake.
+package struct HandshakeAnswer: Sendable, Equatable {
+    package let contentType: String
+    package let body: String
+
+    static func text(_ body: String) -> HandshakeAnswer { HandshakeAnswer(contentType: "text/plain", body: body) }
+
+    /// An object of these members, in this order.
+    static func object(_ members: [(name: String, value: String)]) -> HandshakeAnswer {
+        let members = members.map { JSONValue.string($0.name).text + ":" + JSONValue.string($0.value).text }
+        return HandshakeAnswer(contentType: "application/json", body: "{" + members.joined(separator: ",") + "}")
+    }
 }
 
 /// A channel as its connector needs it.
@@ -48,6 +62,9 @@ package struct Webhook: Sendable {
         self.headers = headers
         self.body = body
     }
+
+    /// The first header of a name in lower case.
+    func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
 /// Why a webhook is refused.
@@ -56,8 +73,8 @@ package enum WebhookFault: Error, Sendable, Equatable {
     case badSignature
     /// The bytes are not what the channel's kind sends; the text completes "The body …".
     case badFormat(String)
-    /// This kind of channel has no connector yet.
-    case unavailable
+    /// The question of a handshake lacks what has to be answered; the text completes "The query …".
+    case badHandshake(String)
 }
 
 /// What may be done about an attempt of which no answer is known.

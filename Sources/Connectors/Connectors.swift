@@ -3,29 +3,24 @@ package enum Connectors {
     /// The connector for a channel's `type`.
     package static func connector(for kind: String) -> any Connector {
         switch kind {
-        case "mock": MockConnector()
-        default: AwaitedConnector()
+        case "whatsapp": WhatsAppConnector()
+        case "facebook": MessengerConnector(platform: .messenger)
+        case "instagram": MessengerConnector(platform: .instagram)
+        case "twitter": TwitterConnector()
+        case "linkedin": LinkedInConnector()
+        default: MockConnector()
         }
     }
 }
 
-/// Stands for the kinds whose connectors are still to come: refuses webhooks, and fails what is sent instead of holding it
-/// for a day that may not come.
-struct AwaitedConnector: Connector {
-    let unansweredSend = UnansweredSend.fail
+/// A connector that takes in what its provider tells, and fails what is to be sent instead of holding it for a day that may
+/// not come.
+protocol ReceivingConnector: Connector {}
 
-    func handshake(
-        _ query: [(name: String, value: String)],
-        for account: ChannelAccount
-    ) throws(WebhookFault) -> String? {
-        throw .unavailable
-    }
+extension ReceivingConnector {
+    package var unansweredSend: UnansweredSend { .fail }
 
-    func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent] {
-        throw .unavailable
-    }
-
-    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult {
+    package func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult {
         .message(SendFault("connector_unavailable", "This kind of channel can't send yet."))
     }
 }

@@ -3,6 +3,9 @@ package import Foundation
 /// What a webhook says has happened, in one form for all kinds of channels.
 package enum InboundEvent: Sendable, Equatable {
     case message(InboundMessage)
+    case change(InboundChange)
+    /// Stands where something of use should be and can't be read; kept so that it can be looked at.
+    case unreadable(JSONValue, reason: String)
 }
 
 /// A customer's message. Holds no U+0000, which PostgreSQL can't store.
@@ -39,7 +42,7 @@ package struct InboundMessage: Sendable, Equatable {
     }
 }
 
-/// Who wrote: at least one of the ids is there.
+/// A person on a channel: at least one of the ids is there.
 package struct Sender: Sendable, Equatable {
     /// `+` and 7…15 digits.
     package var phone: String?
@@ -47,6 +50,8 @@ package struct Sender: Sendable, Equatable {
     /// The provider's id of the person, scoped to the business.
     package var externalId: String?
     package var name: String?
+
+    var isKnown: Bool { phone != nil || handle != nil || externalId != nil }
 
     package init(phone: String? = nil, handle: String? = nil, externalId: String? = nil, name: String? = nil) {
         self.phone = phone

@@ -14,8 +14,8 @@ struct MockConnector: Connector {
     func handshake(
         _ query: [(name: String, value: String)],
         for account: ChannelAccount
-    ) throws(WebhookFault) -> String? {
-        ""
+    ) throws(WebhookFault) -> HandshakeAnswer? {
+        .text("")
     }
 
     func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent] {

@@ -22,7 +22,8 @@ package enum Registry {
         CreateTicket.self, ListTickets.self, GetTicket.self, UpdateTicket.self, AssignTicket.self, CloseTicket.self,
         ReadTicket.self,
         // Messages
-        ListMessages.self, SendMessage.self, ReceiveMessage.self, DeliverMessage.self, SweepWork.self,
+        ListMessages.self, SendMessage.self, ReceiveMessage.self, ApplyChange.self, DeliverMessage.self,
+        SweepWork.self,
         // Contacts
         ListContacts.self, GetContact.self, UpdateContact.self, ListContactTickets.self, MergeContacts.self,
         EraseContact.self, FinishErasures.self,

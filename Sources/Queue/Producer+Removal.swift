@@ -72,7 +72,11 @@ extension Producer {
                 }
             }
             guard !found.isEmpty else { continue }
-            let answer = try await redis.evaluate(Scripts.removeJobs, keys: [base], arguments: ["erased", "0", "0"] + found)
+            let answer = try await redis.evaluate(
+                Scripts.removeJobs,
+                keys: [base],
+                arguments: ["erased", "0", "0"] + found
+            )
             removed += Int(answer.integer ?? 0)
         } while cursor != "0"
         return removed

@@ -65,6 +65,7 @@ extension Migration {
         Migration(13, "remember_fires", PackageResources._013_remember_fires_sql),
         Migration(14, "campaigns", PackageResources._014_campaigns_sql),
         Migration(15, "analytics", PackageResources._015_analytics_sql),
+        Migration(16, "apply_changes", PackageResources._016_apply_changes_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

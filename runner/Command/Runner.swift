@@ -19,7 +19,8 @@ struct Runner: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self, Queues.self,
+            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self,
+            Queues.self,
             CronCommand.self, Campaigns.self, Database.self, SchemaOfManifest.self, Env.self, DoctorCommand.self,
             Bench.self, VersionCommand.self,
         ]

@@ -296,7 +296,9 @@ struct Responder: HTTPResponder {
         }
     }
 
-    private static let lacksToken = Failure.unauthorized("An access token or API key is needed: Authorization: Bearer …")
+    private static let lacksToken = Failure.unauthorized(
+        "An access token or API key is needed: Authorization: Bearer …"
+    )
 
     private func authorise(
         _ principal: Principal?,

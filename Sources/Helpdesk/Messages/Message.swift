@@ -53,7 +53,13 @@ enum Message {
     )
 
     private static let attachment: [Record.Column] = [
-        .init("type", .choice(["image", "video", "audio", "file"])),
+        .init(
+            "type",
+            .choice([
+                "image", "video", "audio", "file", "sticker", "location", "contact", "link", "post", "story",
+                "unsupported",
+            ])
+        ),
         .init("url", .text, nullable: true),
         .init("mimeType", .text, nullable: true),
         .init("name", .text, nullable: true),
@@ -62,6 +68,7 @@ enum Message {
 
     private static let reactions: SQL = """
         coalesce((SELECT jsonb_agg(jsonb_build_object('emoji', r.emoji, 'by', r.by) ORDER BY r.created_at)
-                    FROM reactions AS r WHERE r.org_id = m.org_id AND r.message_id = m.id), '[]')
+                    FROM reactions AS r
+                   WHERE r.org_id = m.org_id AND r.message_id = m.id AND r.removed_at IS NULL), '[]')
         """
 }

@@ -38,7 +38,15 @@ struct ReceiveMessage: BatchFunction {
     static let queue = "inbound"
 
     /// No text is too long to be received; this is what a webhook's body may hold.
-    private static let anyLength = 0...4_194_304
+    static let anyLength = 0...4_194_304
+
+    /// A ``Payload/Person``.
+    static let person = FieldType.object([
+        .optional("phone", .phone),
+        .optional("handle", .text(1...512, .opaque), example: "jane"),
+        .optional("externalId", .text(1...512, .opaque), doc: "the provider's id", example: "8812"),
+        .optional("name", .text(anyLength, .opaque), example: "Jane Doe"),
+    ])
 
     static let payload = Shape<Payload>(
         body: .json([
@@ -49,16 +57,7 @@ struct ReceiveMessage: BatchFunction {
                 doc: "the provider's id: once per channel",
                 example: "msg-123"
             ),
-            .required(
-                "sender",
-                .object([
-                    .optional("phone", .phone),
-                    .optional("handle", .text(1...512, .opaque), example: "jane"),
-                    .optional("externalId", .text(1...512, .opaque), doc: "the provider's id", example: "8812"),
-                    .optional("name", .text(anyLength, .opaque), example: "Jane Doe"),
-                ]),
-                doc: "with a phone, a handle or an externalId"
-            ),
+            .required("sender", person, doc: "with a phone, a handle or an externalId"),
             .optional("text", .text(anyLength, .opaque), example: "Where is my parcel?"),
             .optional("attachments", .list(.json), doc: "`{type, url, mimeType, name, size}` each", example: []),
             .optional(
@@ -78,13 +77,7 @@ struct ReceiveMessage: BatchFunction {
         try writer.object {
             $0.member("channelId", channel.id)
             $0.member("externalId", message.externalId)
-            $0.name("sender")
-            $0.object {
-                $0.member("phone", message.sender.phone)
-                $0.member("handle", message.sender.handle)
-                $0.member("externalId", message.sender.externalId)
-                $0.member("name", message.sender.name)
-            }
+            $0.member("sender", message.sender.json)
             $0.member("text", message.text)
             $0.member("attachments", .array(message.attachments.map(\.json)))
             $0.member("replyTo", message.replyTo)

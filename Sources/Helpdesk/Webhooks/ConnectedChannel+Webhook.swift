@@ -24,7 +24,7 @@ extension ConnectedChannel {
     }
 
     /// What to answer to a handshake, or `nil` to refuse it.
-    func handshake(_ query: [(name: String, value: String)]) throws(Failure) -> String? {
+    func handshake(_ query: [(name: String, value: String)]) throws(Failure) -> HandshakeAnswer? {
         do {
             return try Connectors.connector(for: kind.rawValue).handshake(query, for: ChannelAccount(self))
         } catch {
@@ -37,7 +37,7 @@ extension ConnectedChannel {
         switch fault {
         case .badSignature: .unauthorized("The signature is missing or wrong.")
         case .badFormat(let explanation): .unreadable("The body \(explanation).")
-        case .unavailable: .unreadable("The \(kind.rawValue) connector is not available yet.")
+        case .badHandshake(let explanation): .unreadable("The query \(explanation).")
         }
     }
 }

@@ -6,7 +6,7 @@ import Queue
 ///
 /// `receive-webhook` in functions.yaml: `POST /webhook/:channelId`, public; the connector checks the signature over the
 /// bytes as they came. Answered once everything is in the queue and not before, without touching the database: storing is
-/// ``ReceiveMessage``'s. A provider that sends again what was queued already does no harm.
+/// ``ReceiveMessage``'s and ``ApplyChange``'s. A provider that sends again what was queued already does no harm.
 ///
 /// - Throws: ``Failure/notFound(_:)`` for an unknown, deleted or disabled channel; ``Failure/unauthorized(_:)`` for a bad
 ///   signature; ``Failure/unreadable(_:)`` for what is not the channel's format. While Redis is away its error tells the
@@ -25,12 +25,21 @@ struct ReceiveWebhook: HTTPFunction {
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         let channel = try await ConnectedChannel.receiving(input.channelId, in: context)
         let webhook = Webhook(headers: context.request.headers, body: context.request.body)
-        let jobs = try channel.events(in: webhook).map { event in
+        let events = try channel.events(in: webhook)
+        var (messages, changes): ([NewJob], [NewJob]) = ([], [])
+        for event in events {
             switch event {
-            case .message(let message): try ReceiveMessage.job(for: message, on: channel, trace: context.requestId)
+            case .message(let message):
+                messages.append(try ReceiveMessage.job(for: message, on: channel, trace: context.requestId))
+            case .change(let change):
+                changes.append(try ApplyChange.job(for: change, on: channel, trace: context.requestId))
+            case .unreadable(let raw, let reason):
+                changes.append(try ApplyChange.job(keeping: raw, reason, on: channel, trace: context.requestId))
             }
         }
-        _ = try await context.services.producer.add(jobs, to: ReceiveMessage.queue)
-        return Answer.object { $0.member("received", jobs.count) }
+        // Messages first: what happened to them is told behind them.
+        if !messages.isEmpty { _ = try await context.services.producer.add(messages, to: ReceiveMessage.queue) }
+        if !changes.isEmpty { _ = try await context.services.producer.add(changes, to: ApplyChange.queue) }
+        return Answer.object { $0.member("received", events.count) }
     }
 }

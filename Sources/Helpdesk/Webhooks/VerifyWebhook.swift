@@ -1,3 +1,4 @@
+import Connectors
 import Functions
 
 /// Answers a provider's handshake: that the address is ours and we want its webhooks.
@@ -20,6 +21,6 @@ struct VerifyWebhook: HTTPFunction {
         guard let answer = try channel.handshake(context.request.query) else {
             throw Failure.forbidden("The handshake is refused.")
         }
-        return Answer(status: 200, contentType: "text/plain", body: Array(answer.utf8))
+        return Answer(status: 200, contentType: answer.contentType, body: Array(answer.body.utf8))
     }
 }

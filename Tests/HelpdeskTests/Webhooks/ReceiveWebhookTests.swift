@@ -96,18 +96,19 @@ import Testing
         }
     }
 
-    @Test func saysWhichConnectorIsStillToCome() async throws {
+    @Test func checksTheSignatureBeforeTheFormat() async throws {
         try await World.with { world in
             let jane = try await world.admin()
             let phone = try await world.call("create-channel", as: jane, body: .whatsApp).text("id")
             let web = try await world.mock(jane)
 
-            let reply = try await world.post("{}", to: phone)
+            let reply = try await world.post("{", to: phone)
 
-            #expect(reply.status == 400)
-            #expect(reply.detail == "The whatsapp connector is not available yet.")
-            #expect(try await world.call("verify-webhook", path: ["channelId": phone]).status == 400)
+            #expect(reply.status == 401)
+            #expect(reply.detail == "The signature is missing or wrong.")
+            #expect(try await world.call("verify-webhook", path: ["channelId": phone]).status == 403)
             #expect(try await world.call("verify-webhook", path: ["channelId": web]).status == 200)
+            #expect(try await world.queued("inbound") == [])
         }
     }
 }
