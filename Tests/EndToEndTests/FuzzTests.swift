@@ -12,6 +12,8 @@ import Testing
         let isLong = ProcessInfo.processInfo.environment["TEST_FUZZ"] == "long"
         let host = try await RunningHost(settings: [
             "ACCESS_TTL": "2h", "LOGIN_LIMIT_EMAIL": "100000", "LOGIN_LIMIT_ADDRESS": "100000",
+            "LOGIN_LIMIT_PAIR": "100000", "SIGNUP_LIMIT_ADDRESS": "100000", "TOKEN_LIMIT_ADDRESS": "100000",
+            "RESET_LIMIT_EMAIL": "100000", "RESET_LIMIT_ADDRESS": "100000",
         ])
         let organisation = try await Organisation.signUp(host.api)
         let channel = try await organisation.channel()

@@ -13,7 +13,7 @@ import Testing
         let endpoints = try Endpoint.all().filter { !$0.isPublic }
         let theirs = try await Tenant.populated(endpoints, on: host, name: "Theirs")
         let ours = try await Tenant.populated(endpoints, on: host, name: "Ours")
-        try await host.becomeIdle()
+        try await host.becomeIdle(within: .seconds(180))
         let rows = try RowChecksums(host.database)
         var before = try await rows.take()
 

@@ -5,7 +5,13 @@ extension RunningHost {
     ///
     /// - Throws: ``NeverHappened`` after `limit`.
     package func becomeIdle(within limit: Duration = .seconds(60)) async throws {
-        _ = try await eventually(within: limit) { try await waitingJobs() == 0 ? true : nil }
+        var last = ""
+        _ = try await eventually(within: limit, otherwise: { last }) {
+            let answer = try await api.get("/metrics")
+            last = answer.text.split(separator: "\n").filter { $0.hasPrefix("delightchat_queue_jobs{") }
+                .joined(separator: "\n")
+            return try await waitingJobs() == 0 ? true : nil
+        }
     }
 
     /// How many jobs wait, run or are put off, of all queues, by the host's own figures.
