@@ -33,21 +33,25 @@ import Testing
                     }
                 }
             }
-            // At random moments, spread by how far the others have come.
-            for band in 0..<11 {
-                let moment = total * band / 11 + Int.random(in: 0..<total / 11)
-                while accepted.value < moment { try await Task.sleep(for: .milliseconds(5)) }
-                try await Task.sleep(for: .milliseconds(Int.random(in: 0..<20)))
-                if band == 5 {
-                    redis.kill()
-                    try await Task.sleep(for: .milliseconds(300))
-                    try await redis.start()
-                } else {
-                    host.kill()
-                    try await host.start()
+            // A child of the group too: a message that is never accepted ends the wait for the next moment.
+            group.addTask {
+                for band in 0..<11 {
+                    // At random moments, spread by how far the others have come.
+                    let moment = total * band / 11 + Int.random(in: 0..<total / 11)
+                    while accepted.value < moment { try await Task.sleep(for: .milliseconds(5)) }
+                    try await Task.sleep(for: .milliseconds(Int.random(in: 0..<20)))
+                    if band == 5 {
+                        redis.kill()
+                        try await Task.sleep(for: .milliseconds(300))
+                        try await redis.start()
+                    } else {
+                        host.kill()
+                        try await host.start()
+                    }
                 }
             }
-            try await group.waitForAll()
+            // As they end: the first that fails ends the others.
+            for try await _ in group {}
         }
         try await host.becomeIdle(within: .seconds(120))
 

@@ -2,9 +2,10 @@ import Foundation
 
 /// A child process whose state tests on any thread may touch.
 package final class LockedProcess: @unchecked Sendable {
-    // The lock guards both members.
+    // The lock guards the members.
     private let lock = NSLock()
     private var process: Process?
+    private var ended = DispatchGroup()
     private var logPath = ""
 
     package init() {}
@@ -35,10 +36,15 @@ package final class LockedProcess: @unchecked Sendable {
         let file = FileHandle(forWritingAtPath: path)
         process.standardOutput = file
         process.standardError = file
+        // Not `waitUntilExit`: it turns the run loop of the thread that it is called on, and the pool's threads are others'.
+        let ended = DispatchGroup()
+        ended.enter()
+        process.terminationHandler = { _ in ended.leave() }
         // On a thread that never ends: the death signal follows the thread that started the child.
         try Spawner.shared.run { try process.run() }
         lock.withLock {
             self.process = process
+            self.ended = ended
             logPath = path
         }
     }
@@ -72,16 +78,17 @@ package final class LockedProcess: @unchecked Sendable {
         if !path.isEmpty { try? FileManager.default.removeItem(atPath: path) }  // a file that stays is in nobody's way
     }
 
-    package func kill() {
-        guard let process = lock.withLock({ process }), process.isRunning else { return }
-        Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-    }
+    package func kill() { end(by: SIGKILL) }
 
-    func stop(_ signal: Int32 = SIGTERM) {
-        guard let process = lock.withLock({ process }), process.isRunning else { return }
+    func stop(_ signal: Int32 = SIGTERM) { end(by: signal) }
+
+    private func end(by signal: Int32) {
+        lock.lock()
+        let (started, ended) = (self.process, self.ended)
+        lock.unlock()
+        guard let process = started, process.isRunning else { return }
         Foundation.kill(process.processIdentifier, signal)
-        process.waitUntilExit()
+        ended.wait()
     }
 }
 

@@ -11,7 +11,7 @@ import Synchronization
 /// - Throws: ``Failure/notFound(_:)`` when the campaign is absent or another organisation's.
 struct ExportCampaignResults: HTTPFunction {
     static let input = Shape<CampaignPath>(path: [.required("id", .uuid)])
-    static let output: OutputDeclaration = .other(contentType: "text/csv; charset=utf-8")
+    static let output: OutputDeclaration = .other(contentType: "text/csv")
 
     func handle(_ input: CampaignPath, in context: HTTPContext) async throws -> Answer {
         let store = CampaignStore(try context.member().organisation)

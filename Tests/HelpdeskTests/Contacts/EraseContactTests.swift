@@ -43,6 +43,9 @@ import Testing
             path: ["contactId": contact],
             body: ["email": "z@milliways.example"]
         )
+        let campaign = try await world.campaign(jane, on: web)
+        let recipient: JSON = ["phone": "+4917155501", "name": "Zaphod", "variables": ["ship": "heartofgold"]]
+        _ = try await world.add([recipient], to: campaign, as: jane)
         return (contact, ticket)
     }
 
@@ -71,6 +74,11 @@ import Testing
             for function in ["get-contact", "erase-contact", "list-contact-tickets"] {
                 #expect(try await world.call(function, as: jane, path: ["contactId": contact]).status == 404)
             }
+            #expect(
+                try await world.column("SELECT status || error_code || variables FROM campaign_recipients")
+                    == ["failedcontact_erased{}"]
+            )
+            #expect(try await world.column("SELECT pending || ' ' || failed FROM campaign_counters") == ["0 1"])
             // What was counted stays countable, and others lose nothing.
             let shown = try await world.show(ticket, as: jane)
             #expect(shown["messages"]?.array?.map { $0["text"] } == ["", "", ""])

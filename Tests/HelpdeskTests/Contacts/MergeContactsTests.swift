@@ -4,6 +4,26 @@ import Postgres
 import Testing
 
 @Suite struct MergeContactsTests {
+    @Test func takesCampaignsRecipientsAlong() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            try await world.receive(web, .init(text: "a", phone: "+4915550001", name: "Kim"))
+            try await world.receive(web, .init(text: "b", phone: "+4915550002", name: "Lee"))
+            let (kim, lee) = (try await world.contact("kim", of: jane), try await world.contact("lee", of: jane))
+            let campaign = try await world.campaign(jane, on: web)
+            _ = try await world.add([["phone": "+4915550001"], ["phone": "+4915550002"]], to: campaign, as: jane)
+
+            let reply = try await world.merge(lee, into: kim, as: jane)
+
+            #expect(reply.status == 200)
+            #expect(
+                try await world.column("SELECT contact_id::text || phone FROM campaign_recipients ORDER BY phone")
+                    == [kim + "+4915550001", kim + "+4915550002"]
+            )
+        }
+    }
+
     @Test func whatWasOnesIsTheOthers() async throws {
         try await World.with { world in
             let jane = try await world.admin()
