@@ -50,6 +50,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         .systemLibrary(
@@ -75,8 +76,18 @@ let package = Package(
         floor("Queue", ["Redis", logging], embedding: "Scripts"),
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
+        floor(
+            "Egress",
+            [
+                nio, nioPosix, logging, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
         floor("Connectors", ["Security", logging]),
-        floor("Helpdesk", ["Functions", "Connectors", "Schema", "Postgres", "Redis", "Queue", "Security", logging]),
+        floor(
+            "Helpdesk",
+            ["Functions", "Connectors", "Egress", "Schema", "Postgres", "Redis", "Queue", "Security", logging]
+        ),
         floor("Manifest", in: "runner", ["Yams"]),
         floor(
             "Host",
@@ -101,6 +112,7 @@ let package = Package(
         tests(of: "Postgres", [logging]),
         tests(of: "Redis", [logging, nio, nioPosix]),
         tests(of: "Security"),
+        tests(of: "Egress", [logging]),
         tests(of: "Queue", ["Redis", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),

@@ -58,6 +58,7 @@ extension Migration {
         Migration(6, "search_and_sweeps", PackageResources._006_search_and_sweeps_sql),
         Migration(7, "receive_messages", PackageResources._007_receive_messages_sql),
         Migration(8, "deliver_messages", PackageResources._008_deliver_messages_sql),
+        Migration(9, "send_webhooks", PackageResources._009_send_webhooks_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
