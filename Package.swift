@@ -53,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
         .systemLibrary(
@@ -80,10 +81,17 @@ let package = Package(
         floor("Queue", ["Redis", "Security", "Cron", logging], embedding: "Scripts"),
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
         floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
+        floor(
+            "Egress",
+            [
+                nio, nioPosix, logging, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
         floor("Connectors", ["Security", logging]),
         floor(
             "Helpdesk",
-            ["Functions", "Connectors", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+            ["Functions", "Connectors", "Egress", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
         ),
         floor("Manifest", in: "runner", ["Cron", "Yams"]),
         floor(
@@ -112,6 +120,7 @@ let package = Package(
         tests(of: "Security"),
         tests(of: "Mail", [nio, nioPosix], besides: ["Peers"]),
         tests(of: "Cron"),
+        tests(of: "Egress", [logging]),
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),

@@ -126,6 +126,14 @@ package final class Transaction: Sendable {
         pending.withLock { $0.jobs.append((queue, job)) }
     }
 
+    /// The same for work that one job does, however much of it there is: a second one for that queue adds nothing.
+    package func enqueueOnce(_ job: NewJob, to queue: String) {
+        pending.withLock { pending in
+            guard !pending.jobs.contains(where: { $0.queue == queue }) else { return }
+            pending.jobs.append((queue, job))
+        }
+    }
+
     /// Tells other processes once the transaction has committed; for caches and wake-ups, which may miss it.
     package func publish(_ text: String, on channel: String) {
         pending.withLock { pending in

@@ -39,6 +39,10 @@ package enum Registry {
         VerifyWebhook.self, ReceiveWebhook.self,
         // Events
         StreamEvents.self,
+        // Webhook endpoints
+        CreateWebhookEndpoint.self, ListWebhookEndpoints.self, GetWebhookEndpoint.self, UpdateWebhookEndpoint.self,
+        DeleteWebhookEndpoint.self, RotateWebhookSecret.self, ListWebhookDeliveries.self, ReplayWebhookDelivery.self,
+        DeliverWebhooks.self, SweepWebhooks.self,
         // Audit
         ListAuditLogs.self, SummariseAuditLogs.self,
         // Analytics

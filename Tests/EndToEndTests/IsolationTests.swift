@@ -14,6 +14,8 @@ import Testing
         let theirs = try await Tenant.populated(endpoints, on: host, name: "Theirs")
         let ours = try await Tenant.populated(endpoints, on: host, name: "Ours")
         try await host.becomeIdle(within: .seconds(180))
+        // Nobody answers at the examples' addresses; trying again would change rows that nobody asked to change.
+        _ = try await host.database.rows("UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 day'")
         let rows = try RowChecksums(host.database)
         var before = try await rows.take()
 

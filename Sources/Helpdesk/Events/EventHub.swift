@@ -2,6 +2,7 @@ import Foundation
 import Functions
 import Logging
 import Postgres
+import Queue
 import Redis
 import Synchronization
 
@@ -66,9 +67,14 @@ final class EventHub: Sendable {
         }
     }
 
-    /// Wakes every process's readers of an organisation once the transaction has committed.
+    /// Wakes every process's readers of an organisation, and the work for its webhook endpoints, once the transaction has committed.
     static func announce(_ organisation: Organisation.ID, in transaction: Transaction) {
         transaction.publish(organisation.description, on: topic)
+        guard WebhookDirectory.shared(transaction.scope.services).mayWant(organisation) else { return }
+        transaction.enqueueOnce(
+            DeliverWebhooks.job(for: organisation, trace: transaction.origin.requestId),
+            to: DeliverWebhooks.queue
+        )
     }
 
     /// The same for changes that committed a moment ago.
@@ -77,6 +83,10 @@ final class EventHub: Sendable {
         let text = organisations.map(\.description).joined(separator: ",")
         // A wake-up that is lost costs the readers' patience and no more.
         _ = await services.redis.pipeline([["PUBLISH", .string(topic), .string(text)]])
+        let directory = WebhookDirectory.shared(services)
+        let jobs = organisations.filter(directory.mayWant).map { DeliverWebhooks.job(for: $0, trace: nil) }
+        guard !jobs.isEmpty else { return }
+        _ = try? await services.producer.add(jobs, to: DeliverWebhooks.queue)  // the sweep adds what is lost
     }
 
     static func shared(_ services: Services) -> EventHub {

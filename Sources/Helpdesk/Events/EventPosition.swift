@@ -5,7 +5,7 @@ import Security
 /// A place among an organisation's events in commit order: everything up to it has been told.
 ///
 /// The order is `(xid, id)` below the oldest transaction that still runs: a bare sequence would skip rows that commit late.
-struct EventPosition: Sendable, Comparable {
+struct EventPosition: Sendable, Hashable, Comparable {
     let xid: UInt64
     let id: Int64
 

@@ -50,7 +50,7 @@ struct EventReader: Sendable {
         let results = try await postgres.run([
             OrganisationScope.entry(organisation),
             """
-            SELECT e.xid::text AS xid, e.id, e.type, e.entity_id, extract(epoch FROM e.at)::bigint AS seconds, e.at
+            SELECT e.xid::text AS xid, e.id, e.type, e.entity_id, e.at
               FROM events AS e
              WHERE e.org_id = \(organisation) AND (e.xid, e.id) > (\(String(after.xid))::xid8, \(after.id)::bigint)
                AND e.xid < pg_snapshot_xmin(pg_current_snapshot()) \(raw: limit)
@@ -83,7 +83,7 @@ struct EventReader: Sendable {
     }
 
     /// With the objects as they are now, read at once; one that is gone is told of no more.
-    private func described(_ rows: [Row], of organisation: Organisation.ID) async throws -> [Event] {
+    func described(_ rows: [Row], of organisation: Organisation.ID) async throws -> [Event] {
         guard !rows.isEmpty else { return [] }
         let tickets = Array(Set(rows.filter { $0.type.hasPrefix("ticket.") }.map(\.entity)))
         let messages = Array(Set(rows.filter { $0.type.hasPrefix("message.") }.map(\.entity)))
@@ -118,7 +118,7 @@ struct EventReader: Sendable {
         }
         return rows.compactMap { row in
             guard let object = objects[row.entity] else { return nil }
-            let id = row.position.token(at: row.seconds, for: organisation, key: key)
+            let id = row.position.token(at: Int64(row.at.timeIntervalSince1970), for: organisation, key: key)
             var writer = JSONWriter(capacity: object.count + 256)
             writer.object {
                 $0.member("id", id)
@@ -131,12 +131,19 @@ struct EventReader: Sendable {
         }
     }
 
-    private struct Row {
+    /// An event as the table has it.
+    struct Row: Sendable {
         let position: EventPosition
         let type: String
         let entity: UUID
         let at: Date
-        let seconds: Int64
+
+        init(position: EventPosition, type: String, entity: UUID, at: Date) {
+            self.position = position
+            self.type = type
+            self.entity = entity
+            self.at = at
+        }
 
         init(_ row: PostgresRow) throws {
             let xid: String = try row.get("xid")
@@ -144,7 +151,6 @@ struct EventReader: Sendable {
             type = try row.get("type")
             entity = try row.get("entity_id")
             at = try row.get("at")
-            seconds = try row.get("seconds")
         }
     }
 }

@@ -74,6 +74,15 @@ struct PurgeExpired: ScheduledFunction {
              WHERE org_id = \(org) AND created_at <= now() - interval '24 hours'
             """,
             """
+            DELETE FROM webhook_deliveries
+             WHERE org_id = \(org)
+               AND id IN (
+                       SELECT id FROM webhook_deliveries
+                        WHERE org_id = \(org) AND created_at < \(eventsBefore) AND status <> 'pending'
+                        LIMIT \(Self.batch)
+                   )
+            """,
+            """
             DELETE FROM events
              WHERE org_id = \(org)
                AND id IN (SELECT id FROM events WHERE org_id = \(org) AND at < \(eventsBefore) LIMIT \(Self.batch))
