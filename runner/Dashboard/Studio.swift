@@ -19,6 +19,7 @@ package struct Studio: Sendable {
     /// Serves until a signal.
     ///
     /// - Parameter onReady: gets the port that it listens on.
+    /// - Throws: where it can't listen there.
     package func run(onReady: @escaping @Sendable (Int) async -> Void) async throws {
         let router = Router()
         router.get("/") { request, _ in

@@ -54,9 +54,7 @@ package struct TableBrowser: Sendable {
         }
     }
 
-    /// The newest rows by primary key, or `nil` where there is no such table.
-    ///
-    /// - Parameter number: from 0.
+    /// The newest rows by primary key, or `nil` where there is no such table; pages count from 0.
     func page(_ number: Int, of table: String) async throws -> Page? {
         let described = try await read(
             """
