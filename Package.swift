@@ -103,11 +103,17 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]
         ),
+        floor(
+            "Dashboard",
+            in: "runner",
+            ["Postgres", logging, nio, .product(name: "Hummingbird", package: "hummingbird")]
+        ),
         floor("Fleet", in: "runner"),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis",
+                "Fleet", "Dashboard", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
+                "Redis",
                 "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -131,6 +137,7 @@ let package = Package(
         tests(of: "Egress", [logging]),
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
+        tests(of: "Dashboard", ["Postgres"]),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Connectors", ["Security"]),
         tests(of: "Manifest"),

@@ -56,6 +56,21 @@ import Testing
         }
     }
 
+    @Test func startsServersAloneAndNothingElseForEngines() throws {
+        var options = UpOptions()
+        options.engines = true
+
+        let plan = try UpPlan(options, environment: [:])
+
+        #expect(!plan.hosts)
+        #expect(!plan.seeds)
+        #expect(throws: FleetError.self) {
+            try UpPlan(options, environment: ["DATABASE_URL": "postgres://a", "REDIS_URL": "redis://r"])
+        }
+        options.only = ["api"]
+        #expect(throws: FleetError.self) { try UpPlan(options, environment: [:]) }
+    }
+
     @Test func asksBeforeItWipesUnlessToldNotTo() throws {
         var options = UpOptions()
         options.fresh = true

@@ -13,16 +13,19 @@ package final class RunningHost: Sendable {
     package let mailFolder: String
     private let process: LockedProcess
     private let environment: [String: String]
+    private let hosting: [String]
 
     /// Starts a host and waits until it is ready.
     ///
     /// `redisURL` is by default the run's Redis with a database number that no other host of this process has; `settings`
-    /// are environment variables on top.
+    /// are environment variables on top, and `hosting` says what of it is hosted, as `runner serve` takes it.
     package init(
         database: TestDatabase? = nil,
         redisURL: String? = nil,
-        settings: [String: String] = [:]
+        settings: [String: String] = [:],
+        hosting: [String] = ["--all"]
     ) async throws {
+        self.hosting = hosting
         if let database { self.database = database } else { self.database = try await TestDatabase.make() }
         if let redisURL {
             self.redisURL = redisURL
@@ -63,7 +66,7 @@ package final class RunningHost: Sendable {
     package func start() async throws {
         try process.start(
             executable: Checkout.executable,
-            arguments: ["serve", "--all", "-f", Checkout.root + "/functions.yaml", "--port", String(port)],
+            arguments: ["serve"] + hosting + ["-f", Checkout.root + "/functions.yaml", "--port", String(port)],
             environment: environment
         )
         for _ in 0..<600 {

@@ -14,8 +14,9 @@ struct Database: AsyncParsableCommand {
               runner db status
               runner db migrate
               runner db psql
+              runner db studio
             """,
-        subcommands: [Migrate.self, Status.self, New.self, Seed.self, Reset.self, Psql.self]
+        subcommands: [Migrate.self, Status.self, New.self, Seed.self, Reset.self, Psql.self, Studio.self]
     )
 
     struct Options: ParsableArguments {
@@ -74,33 +75,6 @@ struct Database: AsyncParsableCommand {
             print(Terminal.table(rows))
             let isCurrent = statuses.allSatisfy { if case .applied = $0.state { true } else { false } }
             if !isCurrent { throw ExitCode(1) }
-        }
-    }
-
-    struct New: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Writes an empty migration with the next number.",
-            discussion: "Example:\n  runner db new add-ticket-colour"
-        )
-
-        @OptionGroup var options: BundleOptions
-
-        @Argument(help: "What it does, in words with dashes or underscores.")
-        var name: String
-
-        func run() throws {
-            let words = name.lowercased().replacing("-", with: "_")
-            guard words.range(of: "^[a-z][a-z0-9_]*$", options: .regularExpression) != nil else {
-                throw ValidationError("The name may hold letters, digits, dashes and underscores.")
-            }
-            let folder = try options.bundle().root.appending(path: "Sources/Schema/Migrations")
-            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
-            let last = names.compactMap { Int($0.prefix(4)) }.max() ?? 0
-            let number = String(last + 1)
-            let file = String(repeating: "0", count: max(0, 4 - number.count)) + number + "_\(words).sql"
-            let text = "-- Why this is needed, and why it is safe while the previous release still serves.\n\n"
-            try text.write(to: folder.appending(path: file), atomically: true, encoding: .utf8)
-            print("wrote Sources/Schema/Migrations/\(file); name it in Sources/Schema/Migration.swift")
         }
     }
 

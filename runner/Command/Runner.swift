@@ -9,6 +9,7 @@ struct Runner: AsyncParsableCommand {
         discussion: """
             Examples:
               runner up                    everything, with a private PostgreSQL and Redis
+              runner build                 this checkout
               runner check                 what is wrong with functions.yaml
               runner list                  every function and what triggers it
               runner describe send-message its input, limits and an example
@@ -19,7 +20,8 @@ struct Runner: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Up.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self, Invoke.self,
+            Up.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self,
+            Invoke.self,
             Queues.self,
             CronCommand.self, Campaigns.self, Database.self, SchemaOfManifest.self, Env.self, DoctorCommand.self,
             Bench.self, VersionCommand.self,

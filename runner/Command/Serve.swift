@@ -17,6 +17,7 @@ struct Serve: AsyncParsableCommand {
             Examples:
               runner serve --all
               runner serve --group workers
+              runner serve --queue inbound
               runner serve receive-message deliver-message --port 3001
             """
     )
@@ -32,6 +33,11 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Host the functions of a group; may be given more than once.")
     var group: [String] = []
 
+    @Option(
+        help: "Host the workers of a queue, and the schedules of the feature of that name; may be given more than once."
+    )
+    var queue: [String] = []
+
     @Option(help: "Where to listen; 3000 unless PORT says else.")
     var port: Int?
 
@@ -39,8 +45,8 @@ struct Serve: AsyncParsableCommand {
     var address: String = "127.0.0.1"
 
     func validate() throws {
-        guard all || !group.isEmpty || !names.isEmpty else {
-            throw ValidationError("Say what to host: --all, --group NAME or functions by name.")
+        guard all || !group.isEmpty || !queue.isEmpty || !names.isEmpty else {
+            throw ValidationError("Say what to host: --all, --group NAME, --queue NAME or functions by name.")
         }
     }
 
@@ -115,7 +121,30 @@ struct Serve: AsyncParsableCommand {
             )
         }
         let inGroups = manifest.functions.filter { group.contains($0.group) }.map(\.name)
-        return .functions(Set(names + inGroups))
+        return .functions(Set(names + inGroups + (try queue.flatMap { try Self.workers(of: $0, manifest) })))
+    }
+
+    /// The functions that work a queue, and the schedules of the feature of that name.
+    private static func workers(of queue: String, _ manifest: Manifest) throws -> [String] {
+        func serves(_ function: FunctionDeclaration) -> Bool {
+            switch function.trigger {
+            case .http: false
+            case .queue(let trigger): trigger.queue == queue
+            case .schedule: function.handlerFolder.lowercased() == queue
+            }
+        }
+        let names = manifest.functions.filter(serves).map(\.name)
+        guard names.isEmpty else { return names }
+        let known = manifest.functions.compactMap { function -> String? in
+            switch function.trigger {
+            case .http: nil
+            case .queue(let trigger): trigger.queue
+            case .schedule: function.handlerFolder.lowercased()
+            }
+        }
+        throw ValidationError(
+            "Nothing works a queue \"\(queue)\"; there are \(Set(known).sorted().joined(separator: ", "))."
+        )
     }
 }
 

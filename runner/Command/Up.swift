@@ -20,6 +20,7 @@ struct Up: AsyncParsableCommand {
               runner up
               runner up --port 4000 --only api
               runner up --fresh --yes        begin with empty private servers
+              runner up --engines            PostgreSQL and Redis alone
               DATABASE_URL=… REDIS_URL=… runner up
             """
     )
@@ -38,6 +39,9 @@ struct Up: AsyncParsableCommand {
 
     @Flag(help: "Put demo data into a database that is not private, too.")
     var seed = false
+
+    @Flag(help: "Only the private PostgreSQL and Redis: nothing is migrated or hosted.")
+    var engines = false
 
     @Flag(help: "Build and run with optimisation.")
     var release = false
@@ -65,6 +69,7 @@ struct Up: AsyncParsableCommand {
         options.seed = seed
         options.release = release
         options.watch = watch
+        options.engines = engines
         let status: Int32
         do {
             let plan = try UpPlan(options, environment: environment)
@@ -83,6 +88,7 @@ struct Up: AsyncParsableCommand {
                         try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
                     },
                     inFlight: { InFlight.read(path: state.inFlight) },
+                    engines: { addresses in try Self.announce(addresses, state: state, environment: environment) },
                     banner: { _ in banner(plan, demo: demo, state: state, mails: Self.mailFolder(state, environment)) }
                 ),
                 console: console,
@@ -103,8 +109,7 @@ struct Up: AsyncParsableCommand {
         selection: Selection,
         environment: [String: String]
     ) throws -> HostLaunch {
-        let names = ["JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"]
-        let secrets = try Secrets(file: state.secrets, making: names, environment: environment)
+        let secrets = try Self.secrets(state, environment)
         var environment = environment.merging(secrets.values) { given, _ in given }
         environment["DATABASE_URL"] = addresses.database
         environment["REDIS_URL"] = addresses.redis
@@ -116,20 +121,52 @@ struct Up: AsyncParsableCommand {
         if environment["EGRESS_ALLOW"] == nil { environment["EGRESS_ALLOW"] = "127.0.0.0/8, ::1" }
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
-        if addresses.isDatabaseOurs {
-            let own = PrivateAddresses(
-                database: addresses.database,
-                owner: addresses.databaseOwner,
-                redis: addresses.redis
-            )
-            try own.write(root: state.root)
-        }
+        try Self.keep(addresses, state)
         guard let executable = Checkout.executable else { throw FleetError("can't find my own executable") }
         return HostLaunch(
             executable: executable,
             arguments: ["serve", "-f", state.root + "/functions.yaml"] + selection.arguments,
             environment: environment
         )
+    }
+
+    /// Made once; later runs and `runner serve` find them in `.runner/env`.
+    private static func secrets(_ state: StateFolder, _ environment: [String: String]) throws -> Secrets {
+        try Secrets(
+            file: state.secrets,
+            making: ["JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"],
+            environment: environment
+        )
+    }
+
+    /// Lets commands in other terminals find the private servers.
+    private static func keep(_ addresses: Addresses, _ state: StateFolder) throws {
+        guard addresses.isDatabaseOurs else { return }
+        let own = PrivateAddresses(
+            database: addresses.database,
+            owner: addresses.databaseOwner,
+            redis: addresses.redis
+        )
+        try own.write(root: state.root)
+    }
+
+    /// What another terminal needs to work with the servers alone.
+    private static func announce(
+        _ addresses: Addresses,
+        state: StateFolder,
+        environment: [String: String]
+    ) throws -> [String] {
+        _ = try secrets(state, environment)
+        try keep(addresses, state)
+        var lines = ["", "the servers run; Ctrl-C stops them. In another terminal:", ""]
+        if addresses.isDatabaseOurs {
+            lines += [
+                "  export DATABASE_URL='\(addresses.database)'",
+                "  export DATABASE_OWNER_URL='\(addresses.databaseOwner)'",
+            ]
+        }
+        if addresses.isRedisOurs { lines.append("  export REDIS_URL='\(addresses.redis)'") }
+        return lines + ["  runner db migrate && runner serve --all", ""]
     }
 
     /// Where mails become files; `nil` where they go to a server.

@@ -140,7 +140,7 @@ extension Supervisor {
                 }
                 if ended { console.note("ended the \(name) that an earlier run had left") }
             }
-            if let user = Port.user(of: plan.port) {
+            if plan.hosts, let user = Port.user(of: plan.port) {
                 throw FleetError("port \(plan.port) is in use by \(user)", remedy: "stop it, or choose another: --port")
             }
             try wipe()
@@ -150,6 +150,10 @@ extension Supervisor {
                 for fault in await steps.inspectRedis(url) { console.warn("the Redis of REDIS_URL \(fault)") }
             }
             try Task.checkCancellation()
+            guard plan.hosts || plan.seeds else {
+                for line in try steps.engines(addresses) { console.plain(line) }
+                return
+            }
             for line in try await console.step("migrating the database", { try await steps.migrate(addresses) }) {
                 console.note(line)
             }
@@ -159,6 +163,10 @@ extension Supervisor {
                 }
             }
             try Task.checkCancellation()
+            guard plan.hosts else {
+                for line in try steps.engines(addresses) { console.plain(line) }
+                return
+            }
             send.yield(.started)
         } catch is CancellationError {
             // The signal that cancelled it has said so.
@@ -377,7 +385,7 @@ extension Supervisor {
             console.note("stopping")
             start.cancel()
             await start.value
-            result = hostStarts == 0 ? 130 : 0
+            result = plan.hosts && hostStarts == 0 ? 130 : 0
             return true
         }
         let hint = number == SIGINT ? "; Ctrl-C again ends at once" : ""

@@ -11,6 +11,8 @@ package struct UpOptions: Sendable, Equatable {
     package var seed = false
     package var release = false
     package var watch = true
+    /// The private servers alone, without a host.
+    package var engines = false
 
     package init() {}
 }
@@ -41,6 +43,8 @@ package struct UpPlan: Sendable, Equatable {
     package let wipe: Wipe
     package let seeds: Bool
     package let isRelease: Bool
+    /// Whether anything is hosted, or the private servers run alone.
+    package let hosts: Bool
     /// What the user should know before it starts.
     package let remarks: [String]
 
@@ -77,9 +81,19 @@ package struct UpPlan: Sendable, Equatable {
                 remedy: "use `runner db reset` for the database"
             )
         }
+        if options.engines, database != .ours, queue != .ours {
+            throw FleetError(
+                "--engines starts the private servers alone, and DATABASE_URL and REDIS_URL name others",
+                remedy: "unset the one that is to be private"
+            )
+        }
+        if options.engines, !options.only.isEmpty {
+            throw FleetError("--engines hosts nothing, and --only says what to host", remedy: "leave one of them out")
+        }
+        hosts = !options.engines
         wipe = options.fresh ? (options.yes ? .withoutAsking : .afterAsking) : .nothing
         only = options.only
-        seeds = options.seed || database == .ours
+        seeds = options.seed || (database == .ours && !options.engines)
         isRelease = options.release
 
         var remarks: [String] = []

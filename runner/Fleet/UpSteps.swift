@@ -38,6 +38,8 @@ package struct UpSteps: Sendable {
     package var host: @Sendable (Addresses) throws -> HostLaunch
     /// What the dead host was doing, from the file that it kept: `assign-ticket (request 7f3a…, 12 ms)`.
     package var inFlight: @Sendable () -> [String]
+    /// Lines to show once the servers run where nothing is hosted; other commands find them from then on.
+    package var engines: @Sendable (Addresses) throws -> [String]
     /// Lines to show once the host serves, such as its addresses.
     package var banner: @Sendable (Addresses) -> [String]
 
@@ -48,6 +50,7 @@ package struct UpSteps: Sendable {
         seed: @escaping @Sendable (Addresses) async throws -> [String],
         host: @escaping @Sendable (Addresses) throws -> HostLaunch,
         inFlight: @escaping @Sendable () -> [String],
+        engines: @escaping @Sendable (Addresses) throws -> [String] = { _ in [] },
         banner: @escaping @Sendable (Addresses) -> [String]
     ) {
         self.confirm = confirm
@@ -56,6 +59,7 @@ package struct UpSteps: Sendable {
         self.seed = seed
         self.host = host
         self.inFlight = inFlight
+        self.engines = engines
         self.banner = banner
     }
 }
