@@ -26,7 +26,8 @@ struct Build: ParsableCommand {
         let build = Process()
         build.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         build.arguments =
-            ["swift", "build", "--package-path", root, "-c", configuration, "--product", "runner"] + arguments
+            ["swift", "build", "--package-path", root, "-c", configuration, "--product", "runner"]
+            + (release ? ["--static-swift-stdlib"] : []) + arguments
         do {
             try build.run()
         } catch {

@@ -56,6 +56,7 @@ struct Serve: AsyncParsableCommand {
         let bundle = try options.bundle()
         let manifest = try bundle.manifest()
         let pairs = try bundle.pairs(of: manifest)
+        let selected = try selection(manifest)
         let environment = try bundle.environment()
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
@@ -63,7 +64,7 @@ struct Serve: AsyncParsableCommand {
         let services = try Bootstrap.services(settings, logger: logger)
         try await refuseUnboundRole(services)
         var host = HostOptions()
-        host.selection = try selection(manifest)
+        host.selection = selected
         host.address = address
         host.port = port ?? settings.int("PORT") ?? 3000
         host.version = Version.text

@@ -46,7 +46,7 @@ extension Database {
                 let logger = Logger(label: "studio", factory: { _ in SwiftLogNoOpLogHandler() })
                 try await Dashboard.Studio(browser, port: port, logger: logger).run { port in
                     print("http://localhost:\(port)   Ctrl-C ends it")
-                    fflush(stdout)
+                    fflush(nil)
                 }
             }
         }

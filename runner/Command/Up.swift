@@ -82,7 +82,7 @@ struct Up: AsyncParsableCommand {
                 steps: UpSteps(
                     confirm: { Question.ask($0) },
                     inspectRedis: { url in await RedisInspection.remarks(url) },
-                    migrate: { addresses in try await Migration.run(addresses) },
+                    migrate: { addresses in try await SchemaUpdate.run(addresses) },
                     seed: { addresses in try await demo.seed(addresses) },
                     host: { addresses in
                         try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
@@ -246,7 +246,7 @@ enum RedisInspection {
     }
 }
 
-enum Migration {
+enum SchemaUpdate {
     /// Brings the schema up to date; says what it did.
     static func run(_ addresses: Addresses) async throws -> [String] {
         let lines = try await run(ownerURL: addresses.databaseOwner)

@@ -1,5 +1,6 @@
 import Foundation
 import Functions
+import Postgres
 import Testing
 
 /// A ticket under any sequence of what may happen to it, held against a model of four lines.

@@ -41,8 +41,8 @@ final class BenchWorld {
             redis: redis.url
         )
         world.servers = [try await postgres.start(world.console), try await redis.start(world.console)]
-        _ = try await Migration.run(ownerURL: world.owner)
-        try await Migration.admit(world.database, ownerURL: world.owner)
+        _ = try await SchemaUpdate.run(ownerURL: world.owner)
+        try await SchemaUpdate.admit(world.database, ownerURL: world.owner)
         return world
     }
 
