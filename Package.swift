@@ -74,7 +74,7 @@ let package = Package(
             providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]
         ),
         floor("Postgres", ["CPostgres", logging]),
-        floor("Redis", ["CHiredis", nio, nioPosix, logging]),
+        floor("Redis", ["CHiredis", nio, nioPosix, nioSSL, logging]),
         floor("Security", ["COpenSSL"]),
         floor("Mail", [nio, nioPosix, nioTLS, nioSSL]),
         floor("Cron"),

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// What a connection tells its owner, always on the connection's event loop.
 protocol ConnectionOwner: AnyObject, Sendable {
@@ -29,6 +30,7 @@ struct Dialer: Sendable {
         connect(within: limit)
             .flatMapThrowing { channel in
                 ready.futureResult.whenFailure { _ in channel.close(promise: nil) }
+                if let tls = try encryption() { try channel.pipeline.syncOperations.addHandler(tls) }
                 let greeting = greeting(name: name)
                 let handler = try ConnectionHandler(owner: owner, ready: ready, greeting: greeting)
                 try channel.pipeline.syncOperations.addHandler(handler)
@@ -51,6 +53,13 @@ struct Dialer: Sendable {
         case .tcp(let host, let port):
             return bootstrap.channelOption(.socketOption(.so_keepalive), value: 1).connect(host: host, port: port)
         }
+    }
+
+    private func encryption() throws -> NIOSSLClientHandler? {
+        guard let tls = configuration.tls, case .tcp(let host, _) = configuration.endpoint else { return nil }
+        // No name is sent for an address, which the certificate must then hold as such.
+        let isAddress = (try? SocketAddress(ipAddress: host, port: 1)) != nil
+        return try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : host)
     }
 
     private func greeting(name: String) -> [Greeting] {

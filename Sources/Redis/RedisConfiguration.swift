@@ -1,3 +1,5 @@
+import NIOSSL
+
 /// Where Redis is and how long to wait for it.
 package struct RedisConfiguration: Sendable {
     enum Endpoint: Sendable, Equatable {
@@ -9,6 +11,8 @@ package struct RedisConfiguration: Sendable {
     let user: String?
     let password: String?
     let database: Int
+    /// What the server has to prove that it is who the address names; `nil` without TLS.
+    let tls: NIOSSLContext?
 
     /// What `CLIENT LIST` shows; a blocking connection shows its own name after it.
     package var clientName = "delightchat"
@@ -21,42 +25,48 @@ package struct RedisConfiguration: Sendable {
     /// How many bytes of commands may be waiting to be sent; one that would exceed it fails at once as unavailable.
     package var maximumPendingBytes = 256 << 20
 
-    /// Reads `redis://[user]:[password]@host:port/db` or `unix://[user]:[password]@/path?db=N`.
+    /// Reads `redis://[user]:[password]@host:port/db`, the same with `rediss://`, or `unix://[user]:[password]@/path?db=N`.
     ///
-    /// Parts may be percent-encoded; the port defaults to 6379, the host to 127.0.0.1 and the database to 0. An IPv6
+    /// By `rediss://` the server's certificate must be the host's, from somebody whom the machine trusts or whom the PEM
+    /// file of `?cafile=/path` names. Parts may be percent-encoded; the port defaults to 6379, the host to 127.0.0.1 and the database to 0. An IPv6
     /// address stands in brackets.
     ///
     /// - Throws: ``RedisError`` of kind `configuration`, whose message never repeats the address (it has a password).
     package init(url: String) throws(RedisError) {
         guard let separator = url.firstRange(of: "://") else {
-            throw .configuration("the address must start with redis:// or unix://")
+            throw .configuration("the address must start with redis://, rediss:// or unix://")
         }
         var rest = url[separator.upperBound...]
-        let query = Self.cut(&rest, at: "?")
+        let parameters = try Self.parameters(Self.cut(&rest, at: "?") ?? "")
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         let (authority, path) = (rest[..<slash], rest[slash...])
         (user, password) = try Self.credentials(of: authority)
         let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
-        var database = try Self.database(inQuery: query ?? "")
+        var database = try parameters["db"].map { value throws(RedisError) in try Self.database(value) }
+        let certificates = try parameters["cafile"].map { value throws(RedisError) in try Self.decoded(value) }
 
-        switch url[..<separator.lowerBound].lowercased() {
-        case "redis":
+        let scheme = url[..<separator.lowerBound].lowercased()
+        guard certificates == nil || scheme == "rediss" else {
+            throw .configuration("cafile means something with rediss:// only")
+        }
+        switch scheme {
+        case "redis", "rediss":
             endpoint = try Self.tcp(host)
             if path.count > 1 { database = try Self.database(path.dropFirst()) }
         case "unix":
             endpoint = try Self.unix(host: host, path: path)
-        case "rediss":
-            throw .configuration("TLS is not supported yet (rediss://)")
-        case let scheme:
-            throw .configuration("the scheme \(scheme):// is not known; use redis:// or unix://")
+        default:
+            throw .configuration("the scheme \(scheme):// is not known; use redis://, rediss:// or unix://")
         }
         self.database = database ?? 0
+        tls = scheme == "rediss" ? try Self.context(trusting: certificates) : nil
     }
 
     /// For logs: the address without its password.
     package var address: String {
         switch endpoint {
-        case .tcp(let host, let port): "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
+        case .tcp(let host, let port):
+            "redis\(tls == nil ? "" : "s")://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
         case .unix(let path): "unix://\(path)?db=\(database)"
         }
     }
@@ -112,13 +122,26 @@ extension RedisConfiguration {
         return .unix(path: path)
     }
 
-    private static func database(inQuery query: Substring) throws(RedisError) -> Int? {
-        var found: Int?
+    private static func parameters(_ query: Substring) throws(RedisError) -> [Substring: Substring] {
+        var found: [Substring: Substring] = [:]
         for item in query.split(separator: "&") {
-            guard item.hasPrefix("db=") else { throw .configuration("the only parameter known is db") }
-            found = try database(item.dropFirst(3))
+            var name = item
+            guard let value = cut(&name, at: "="), ["db", "cafile"].contains(name) else {
+                throw .configuration("the only parameters known are db and cafile")
+            }
+            found[name] = value
         }
         return found
+    }
+
+    private static func context(trusting file: String?) throws(RedisError) -> NIOSSLContext {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        if let file { tls.trustRoots = .file(file) }
+        do {
+            return try NIOSSLContext(configuration: tls)
+        } catch {
+            throw .configuration("the certificates of \(file ?? "this machine") can't be read: \(error)")
+        }
     }
 
     private static func database(_ text: Substring) throws(RedisError) -> Int {

@@ -42,9 +42,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("localhost:6379", "the address must start with redis:// or unix://"),
-        ("rediss://h", "TLS is not supported yet (rediss://)"),
-        ("http://h", "the scheme http:// is not known; use redis:// or unix://"),
+        ("localhost:6379", "the address must start with redis://, rediss:// or unix://"),
+        ("redis://h?cafile=/ca.pem", "cafile means something with rediss:// only"),
+        ("http://h", "the scheme http:// is not known; use redis://, rediss:// or unix://"),
         ("redis://h:port", "the port is not a number from 1 to 65535"),
         ("redis://h:70000", "the port is not a number from 1 to 65535"),
         ("redis://[::1", "the IPv6 address has no closing ]"),
@@ -54,12 +54,27 @@ import Testing
         ("redis://:%FF@h", "the address is not valid UTF-8 once decoded"),
         ("redis://h/one", "the database is not a number from 0"),
         ("redis://h/-1", "the database is not a number from 0"),
-        ("redis://h?bd=1", "the only parameter known is db"),
+        ("redis://h?bd=1", "the only parameters known are db and cafile"),
         ("unix://run/redis", "a unix:// address needs an absolute path: unix:///run/redis.sock"),
         ("unix:///" + String(repeating: "a", count: 107), "the socket's path is longer than 107 bytes"),
     ])
     func refuses(_ url: String, because message: String) {
         #expect(throws: RedisError(kind: .configuration, message: message)) { try RedisConfiguration(url: url) }
+    }
+
+    @Test func namesACertificateFileThatCannotBeRead() {
+        let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: "rediss://h?cafile=/nowhere.pem") }
+
+        #expect(error?.message.contains("/nowhere.pem") == true)
+    }
+
+    @Test func encryptsByRediss() throws {
+        let configuration = try RedisConfiguration(url: "rediss://cache:7000/3")
+
+        #expect(configuration.endpoint == .tcp(host: "cache", port: 7000))
+        #expect(configuration.tls != nil)
+        #expect(configuration.address == "rediss://cache:7000/3")
+        #expect(try RedisConfiguration(url: "redis://cache").tls == nil)
     }
 
     @Test func showsNoPassword() throws {
