@@ -102,3 +102,14 @@ extension FieldType {
         }
     }
 }
+
+extension FieldType {
+    /// Whether a parameter of the query that is there without a value is a fault: a form leaves its filters empty, but nobody
+    /// asks for no page.
+    var meansSomethingEmpty: Bool {
+        switch self {
+        case .integer, .text(_, .opaque): true
+        default: false
+        }
+    }
+}

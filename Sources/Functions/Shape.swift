@@ -159,7 +159,9 @@ package struct InputDeclaration: Sendable {
         }
         var queryCheck = FieldCheck { .query($0) }
         for field in self.query {
-            guard let text = query.last(where: { $0.name == field.name })?.value, !text.isEmpty else {
+            guard let text = query.last(where: { $0.name == field.name })?.value,
+                !text.isEmpty || field.type.meansSomethingEmpty
+            else {
                 if case .required = field.presence { queryCheck.report(field.name, "is required") }
                 continue
             }

@@ -146,11 +146,17 @@ package struct Host: Sendable {
         _ draining: DrainSwitch
     ) -> some Service {
         let routes = pairs.compactMap { pair -> Responder.Route? in
-            guard case .http(let endpoint) = pair.hosted else { return nil }
+            guard case .http(let endpoint) = pair.hosted, case .http(let trigger) = pair.declaration.trigger else {
+                return nil
+            }
+            let ids = trigger.path.segments.compactMap { segment -> String? in
+                if case .parameter(let name, .uuid) = segment { name } else { nil }
+            }
             return Responder.Route(
                 declaration: pair.declaration,
                 endpoint: endpoint,
                 uses: Set(pair.declaration.uses),
+                ids: ids,
                 limit: pair.declaration.concurrency.map(ConcurrencyLimit.init)
             )
         }

@@ -30,12 +30,35 @@ struct Responder: HTTPResponder {
         let declaration: FunctionDeclaration
         let endpoint: HostedEndpoint
         let uses: Set<String>
+        /// The names of the path's parameters that are ids.
+        let ids: [String]
         /// `nil` where as many may run at once as come.
         let limit: ConcurrencyLimit?
 
         func call(_ context: HTTPContext, _ parameters: [String: String], _ json: JSON?) async throws -> Answer {
             guard let limit else { return try await endpoint.call(context, parameters, json) }
             return try await limit.run { try await endpoint.call(context, parameters, json) }
+        }
+    }
+
+    /// What came as a body, as far as it could be read.
+    struct ReadBody: Sendable {
+        var bytes: [UInt8] = []
+        var json: JSON?
+        var stream: BodyStream?
+        /// What is wrong with it; told where the function would be called, so that it is told again under its key.
+        var fault: Failure?
+    }
+
+    /// A request whose caller may call the function.
+    private struct Call: Sendable {
+        let route: Route
+        let parameters: [String: String]
+        let body: ReadBody
+
+        func answer(_ context: HTTPContext) async throws -> Answer {
+            if let fault = body.fault { throw fault }
+            return try await route.call(context, parameters, body.json)
         }
     }
 
@@ -115,8 +138,8 @@ struct Responder: HTTPResponder {
         }
         let method = request.method == .head ? "GET" : request.method.rawValue
         let route: Route
-        let parameters: [String: String]
-        switch table.match(method: method, path: path) {
+        var parameters: [String: String]
+        switch match(method, path) {
         case .notFound: throw Failure.notFound("resource")
         case .wrongMethod(let allowed):
             let allow = ("Allow", allowed.joined(separator: ", "))
@@ -128,6 +151,10 @@ struct Responder: HTTPResponder {
         case .found(let index, let found):
             route = routes[index]
             parameters = Dictionary(found.map { ($0, $1) }, uniquingKeysWith: { first, _ in first })
+            // A malformed id names nothing, like one that was never given out, and is told at the same point.
+            for id in route.ids where parameters[id].flatMap(UUID.init(uuidString:)) == nil {
+                parameters[id] = Identifier<Never>().description
+            }
         }
         function = route.declaration.name
         let flight = inFlight.begin(function, requestId)
@@ -137,7 +164,8 @@ struct Responder: HTTPResponder {
             try authorise(principal, route.declaration, parameters)
             let type = request.headers[.contentType]
             let limit = route.declaration.bodyLimits.limit(for: type)
-            var (bytes, json, stream) = try await body(request, route.endpoint.input, type: type, limit: limit)
+            let read = try await body(request, route.endpoint.input, type: type, limit: limit)
+            var (bytes, stream) = (read.bytes, read.stream)
             if let given = stream, request.headers[.idempotencyKey] != nil {
                 (stream, bytes) = try await RequestReader.spool(given)
             }
@@ -160,13 +188,23 @@ struct Responder: HTTPResponder {
                 services: services,
                 claim: nil
             )
-            return try await run(route, context, parameters, json)
+            return try await run(Call(route: route, parameters: parameters, body: read), context)
         } catch let failure as Failure where failure.status < 500 && failure.status != 401 {
             // The contract puts 401 before everything that is said about the request; a function's own statement checks
             // the session, but what fails before it has run must not tell a revoked session more than that.
             if let principal { try await verify(principal, requestId: requestId) }
             throw failure
         }
+    }
+
+    /// A path with malformed ids is known by what surrounds them, but for an organisation's and where nobody has to log in.
+    private func match(_ method: String, _ path: String) -> RouteMatch {
+        let match = table.match(method: method, path: path)
+        guard match == .notFound else { return match }
+        let loose = table.matchLoosely(method: method, path: path)
+        guard case .found(let index, let found) = loose else { return loose }
+        let isOurs = found["orgId"].map { UUID(uuidString: $0) != nil } ?? true
+        return isOurs && routes[index].declaration.access != .public ? loose : .notFound
     }
 
     private func verify(_ principal: Principal, requestId: String) async throws {
@@ -181,17 +219,12 @@ struct Responder: HTTPResponder {
     }
 
     /// Runs the function, once per Idempotency-Key; what is about sessions takes none.
-    private func run(
-        _ route: Route,
-        _ context: HTTPContext,
-        _ parameters: [String: String],
-        _ json: JSON?
-    ) async throws -> Answer {
-        let limit = route.declaration.timeout
+    private func run(_ call: Call, _ context: HTTPContext) async throws -> Answer {
+        let limit = call.route.declaration.timeout
         guard context.request.method == "POST", let principal = context.principal,
             !context.request.path.hasPrefix("/auth/"), let key = context.request.header("idempotency-key")
         else {
-            return try await deadlines.run(limit) { try await route.call(context, parameters, json) }
+            return try await deadlines.run(limit) { try await call.answer(context) }
         }
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Failure.invalid([.init(.header("Idempotency-Key"), "must have 1 to 255 printable ASCII characters")])
@@ -220,23 +253,21 @@ struct Responder: HTTPResponder {
             case .running:
                 throw Failure(status: 409, detail: "A request with this Idempotency-Key is running.", retryAfter: 1)
             case .claimed(let claim):
-                return try await run(route, context.claiming(claim), parameters, json, claim: claim, limit: limit)
+                return try await run(call, context.claiming(claim), claim: claim, limit: limit)
             }
         }
         throw Failure.conflict("A request with this Idempotency-Key is running.")
     }
 
     private func run(
-        _ route: Route,
+        _ call: Call,
         _ context: HTTPContext,
-        _ parameters: [String: String],
-        _ json: JSON?,
         claim: IdempotencyClaim,
         limit: Duration?
     ) async throws -> Answer {
         let scope = try context.scope()
         do {
-            let answer = try await deadlines.run(limit) { try await route.call(context, parameters, json) }
+            let answer = try await deadlines.run(limit) { try await call.answer(context) }
             // Where the function's transaction stored the answer, this finds nothing to do.
             try await claim.store(answer, in: scope)
             return answer
@@ -319,22 +350,31 @@ struct Responder: HTTPResponder {
         _ input: InputDeclaration,
         type: String?,
         limit: Int
-    ) async throws -> ([UInt8], JSON?, BodyStream?) {
+    ) async throws -> ReadBody {
         if !input.streams.isEmpty, let media = RequestReader.mediaType(type), input.streams.contains(media) {
-            return ([], nil, try RequestReader.stream(request, limit: limit))
+            return ReadBody(stream: try RequestReader.stream(request, limit: limit))
         }
         switch input.body {
         case .none:
             // What an endpoint without a body is sent is ignored, but read within the limit, so that the connection can
             // be used again.
             _ = try? await RequestReader.body(request, limit: limit)  // too long: the connection closes, no harm done
-            return ([], nil, nil)
+            return ReadBody()
         case .raw:
-            return (try await RequestReader.body(request, limit: limit), nil, nil)
+            return ReadBody(bytes: try await RequestReader.body(request, limit: limit))
         case .json(_, let needed):
-            let bytes = try await RequestReader.body(request, limit: limit)
-            let json = try RequestReader.json(bytes, type: type, needed: needed, others: input.streams)
-            return (bytes, json, nil)
+            let bytes: [UInt8]
+            do {
+                bytes = try await RequestReader.body(request, limit: limit)
+            } catch let failure as Failure where failure.status == 413 {
+                return ReadBody(bytes: Array("too large".utf8), fault: failure)
+            }
+            do {
+                let json = try RequestReader.json(bytes, type: type, needed: needed, others: input.streams)
+                return ReadBody(bytes: bytes, json: json)
+            } catch {
+                return ReadBody(bytes: bytes, fault: error)
+            }
         }
     }
 

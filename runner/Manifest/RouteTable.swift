@@ -34,26 +34,33 @@ package struct RouteTable: Sendable {
         return Array(path.utf8).withUnsafeBufferPointer { match(method: method, path: $0) }
     }
 
+    /// The function for a request in whose path ids may be malformed: a `uuid` parameter takes any segment here.
+    ///
+    /// For a path that ``match(method:path:)`` doesn't know.
+    package func matchLoosely(method: String, path: some StringProtocol) -> RouteMatch {
+        Array(path.utf8).withUnsafeBufferPointer { match(method: method, path: $0, isLoose: true) }
+    }
+
     /// The methods that a path answers to, for `Allow`: those of its functions, HEAD beside GET, and OPTIONS; in
     /// alphabetical order. Empty when there is no such path.
     package func allowedMethods(path: some StringProtocol) -> [String] {
         Array(path.utf8).withUnsafeBufferPointer { allowedMethods(path: $0) }
     }
 
-    private func match(method: String, path: UnsafeBufferPointer<UInt8>) -> RouteMatch {
+    private func match(method: String, path: UnsafeBufferPointer<UInt8>, isLoose: Bool = false) -> RouteMatch {
         let wanted = method == "HEAD" ? "GET" : method
         for tree in trees where tree.method == wanted {
-            if let (function, values) = tree.find(path), let names = names[function] {
+            if let (function, values) = tree.find(path, isLoose: isLoose), let names = names[function] {
                 return .found(function, RouteParameters(names: names, values: values))
             }
         }
-        let allow = allowedMethods(path: path)
+        let allow = allowedMethods(path: path, isLoose: isLoose)
         return allow.isEmpty ? .notFound : .wrongMethod(allow: allow)
     }
 
-    private func allowedMethods(path: UnsafeBufferPointer<UInt8>) -> [String] {
+    private func allowedMethods(path: UnsafeBufferPointer<UInt8>, isLoose: Bool = false) -> [String] {
         var methods: [String] = []
-        for tree in trees where tree.find(path) != nil {
+        for tree in trees where tree.find(path, isLoose: isLoose) != nil {
             methods.append(tree.method)
             if tree.method == "GET" { methods.append("HEAD") }
         }

@@ -76,13 +76,13 @@ struct RouteTree: Sendable {
         }
     }
 
-    /// The function for a path and the values of its parameters.
-    func find(_ path: UnsafeBufferPointer<UInt8>) -> (function: Int, values: [String])? {
+    /// The function for a path and the values of its parameters; where it is loose, a `uuid` may be anything.
+    func find(_ path: UnsafeBufferPointer<UInt8>, isLoose: Bool = false) -> (function: Int, values: [String])? {
         guard path.first == UInt8(ascii: "/") else { return nil }
         return nodes.withUnsafeBufferPointer { nodes in
             literals.withUnsafeBufferPointer { literals in
                 text.withUnsafeBufferPointer { text in
-                    var walk = Walk(path: path, nodes: nodes, literals: literals, text: text)
+                    var walk = Walk(path: path, nodes: nodes, literals: literals, text: text, isLoose: isLoose)
                     let function = path.count == 1 ? nodes[0].function : walk.find(from: 0, at: 1)
                     return function < 0 ? nil : (Int(function), walk.values)
                 }
@@ -96,6 +96,7 @@ struct RouteTree: Sendable {
         let nodes: UnsafeBufferPointer<Node>
         let literals: UnsafeBufferPointer<Literal>
         let text: UnsafeBufferPointer<UInt8>
+        let isLoose: Bool
         var values: [String] = []
 
         /// The function that the segments from `start` on lead to; negative is none.
@@ -124,7 +125,7 @@ struct RouteTree: Sendable {
                 }
                 literal = candidate.next
             }
-            if node.uuid >= 0, isUUID(segment) {
+            if node.uuid >= 0, isUUID(segment) || (isLoose && !segment.isEmpty) {
                 let function = take(segment, node.uuid, end)
                 if function >= 0 { return function }
             }

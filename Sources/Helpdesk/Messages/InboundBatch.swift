@@ -102,6 +102,28 @@ struct InboundBatch: Sendable {
             """
     }
 
+    /// Ties messages to those of the same batch that they quote, which `receive_messages` can't find before they are stored.
+    var quotes: [SQL] {
+        let ids = Set(entries.compactMap(\.work.payload.externalId))
+        let replies = entries.map(\.work.payload).filter {
+            $0.externalId != nil && $0.replyTo.map(ids.contains) == true
+        }
+        guard !replies.isEmpty else { return [] }
+        return [
+            """
+            UPDATE messages AS m
+               SET reply_to = q.id
+              FROM unnest(
+                       \(replies.map(\.channelId.uuid))::uuid[], \(replies.map(\.externalId))::text[],
+                       \(replies.map(\.replyTo))::text[]
+                   ) AS x (channel, external_id, reply_to)
+              JOIN messages q ON q.org_id = \(organisation) AND q.channel_id = x.channel AND q.external_id = x.reply_to
+             WHERE m.org_id = \(organisation) AND m.channel_id = x.channel AND m.external_id = x.external_id
+               AND m.reply_to IS NULL AND m.id <> q.id
+            """
+        ]
+    }
+
     /// Raises DC410 in the statement's transaction where a sender has been erased since their message was accepted; see
     /// `refuse_erased`.
     func erasureCheck(with sealed: Sealed) -> SQL {

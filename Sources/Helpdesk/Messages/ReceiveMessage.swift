@@ -111,7 +111,8 @@ struct ReceiveMessage: BatchFunction {
             let results = await context.services.postgres.run(
                 groups: pending.map { batch in
                     let check = batch.erasureCheck(with: context.services.sealed)
-                    return [OrganisationScope.entry(batch.organisation), batch.statement, check]
+                    let stored = [OrganisationScope.entry(batch.organisation), batch.statement]
+                    return stored + batch.quotes + [check]
                 }
             )
             var next: [InboundBatch] = []

@@ -175,6 +175,9 @@ struct SendMessage: HTTPFunction {
             facts.append(.init("status", ["from": status.from, "to": status.to]))
             facts.append(.init("assigneeId", .text(new.assignee?.description)))
         }
+        if let priority = changes.first(where: { $0.field == "priority" }) {
+            facts.append(.init("priority", ["from": priority.from, "to": priority.to]))
+        }
         statements.append(transaction.announcing("ticket.updated", ticket.uuid, facts: .object(facts)))
         return statements
     }

@@ -44,6 +44,36 @@ import Testing
         #expect(try await twice("/channels", [:], as: agent.api) == ["403", "-"])
     }
 
+    /// Broken JSON, no JSON at all, JSON that is no object, and too much.
+    @Test(arguments: [
+        ("{", "application/json", "400"), ("{}", "text/plain", "415"), ("[]", "application/json", "422 "),
+        (String(repeating: " ", count: 1 << 20) + "{}", "application/json", "413"),
+    ])
+    func whatCannotBeReadIsRefusedInTheSameWordsAgain(bytes: String, type: String, problem: String) async throws {
+        let acme = try await Contract.admin()
+        func post(_ bytes: String) async throws -> APIClient.Answer {
+            try await acme.api.send(
+                "POST",
+                acme.path + "/channels",
+                bytes: bytes,
+                headers: ["Content-Type": type, "Idempotency-Key": "k"]
+            )
+        }
+
+        let first = try await post(bytes)
+        let again = try await post(bytes)
+        let other = try await acme.api.post(
+            acme.path + "/channels",
+            ["type": "mock", "name": "n"],
+            headers: ["Idempotency-Key": "k"]
+        )
+
+        #expect(first.problem == problem)
+        #expect(again.status == first.status && again.body == first.body)
+        #expect(again.headers["idempotency-replayed"] == "true")
+        #expect(other.problem == "422 Idempotency-Key")
+    }
+
     @Test func aKeyIs1To255PrintableCharacters() async throws {
         let acme = try await Contract.admin()
         func post(_ key: String) async throws -> APIClient.Answer {

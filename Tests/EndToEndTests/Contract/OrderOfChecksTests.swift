@@ -24,6 +24,15 @@ import Testing
         #expect(try await acme.api.send("POST", channels, bytes: large, headers: text).problem == "413")
         #expect(try await acme.api.send("POST", channels, bytes: "{", headers: text).problem == "415")
         #expect(try await acme.api.send("POST", channels, bytes: "{").problem == "400")
+        #expect(try await acme.api.get(acme.path + "/tickets?limit=&cursor=").problem == "422 limit cursor")
+        let malformed = acme.path + "/tickets/xyz"
+        #expect(try await acme.api.with(token: nil).get(malformed).problem == "401")
+        #expect(try await acme.api.delete(malformed).problem == "405")
+        #expect(try await agent.api.delete(acme.path + "/channels/xyz").problem == "403")
+        #expect(try await acme.api.put(malformed, ["status": "x"]).problem == "422 /status")
+        #expect(try await acme.api.put(malformed, ["status": "open"]).problem == "404")
+        #expect(try await acme.api.get("/orgs/xyz/tickets").problem == "404")
+        #expect(try await acme.api.get("/webhook/xyz").problem == "404")
         let ticket = acme.path + "/tickets/" + Contract.unknownId
         #expect(try await acme.api.put(ticket, ["status": "x"]).problem == "422 /status")
         #expect(try await acme.api.get(ticket + "/messages?limit=0").problem == "422 limit")

@@ -41,6 +41,33 @@ import Testing
         }
     }
 
+    @Test func aMacrosPriorityCountsLikeAnyOther() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let ticket = try await world.ticket(jane, on: try await world.mock(jane))
+            let macro = try await world.call(
+                "create-macro",
+                as: jane,
+                body: [
+                    "name": "Urgent", "content": "We hurry.",
+                    "actions": [["type": "set_priority", "priority": "urgent"]],
+                ]
+            )
+            _ = try await world.call(
+                "send-message",
+                as: jane,
+                path: ["ticketId": ticket],
+                body: ["macroId": .string(macro.text("id"))]
+            )
+            let hurried = try await world.analytics("ticket", as: jane)
+            _ = try await world.call("update-ticket", as: jane, path: ["ticketId": ticket], body: ["priority": "low"])
+            let calmed = try await world.analytics("ticket", as: jane)
+
+            #expect(hurried["byPriority"] == ["low": 0, "normal": 0, "high": 0, "urgent": 1])
+            #expect(calmed["byPriority"] == ["low": 1, "normal": 0, "high": 0, "urgent": 0])
+        }
+    }
+
     @Test func campaignsAreAFunnelAndNoMessagesOfAChannel() async throws {
         try await World.with { world in
             let jane = try await world.admin()

@@ -92,6 +92,23 @@ import Testing
         }
     }
 
+    @Test func aStatusThatOvertakesItsEchoIsAppliedWhenTheEchoComes() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            try await world.receive(web, .init(text: "hello", id: "in-1"))
+
+            try await world.apply(
+                web,
+                ["kind": "status", "externalId": "out-1", "status": "read", "at": "2026-11-22T10:00:00Z"]
+            )
+            try await world.apply(web, ["kind": "echo", "externalId": "out-1", "person": Self.kim, "text": "hi there"])
+
+            #expect(try await world.column("SELECT status FROM messages WHERE external_id = 'out-1'") == ["read"])
+            #expect(try await world.column("SELECT count(*) FROM early_statuses") == ["0"])
+        }
+    }
+
     @Test func aStatusThatOvertakesItsSendIsAppliedWhenTheSendIsRecorded() async throws {
         try await World.with { world in
             let jane = try await world.admin()

@@ -6,6 +6,25 @@ import Queue
 import Testing
 
 @Suite struct ReceiveMessageTests {
+    @Test func quotesAMessageOfItsOwnBatch() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+
+            try await world.receive(
+                web,
+                .init(text: "one", id: "m1"),
+                .init(text: "two", id: "m2", replyTo: "m1"),
+                .init(text: "three", id: "m3", replyTo: "m3"),
+                .init(text: "four", id: "m4", replyTo: "m0")
+            )
+
+            let ticket = try await world.call("list-tickets", as: jane).text("data.0.id")
+            let messages = try await world.show(ticket, as: jane)["messages"]?.array ?? []
+            #expect(messages.map { $0["replyTo"] } == [.null, messages.first?["id"], .null, .null])
+        }
+    }
+
     @Test func opensATicketWithItsContactAndKeepsTheOrderOfAcceptance() async throws {
         try await World.with { world in
             let jane = try await world.admin()

@@ -162,6 +162,8 @@ struct Operation {
         case .raw: statuses.formUnion([400, 413])
         case .json: statuses.formUnion([400, 413, 415, 422])
         }
+        // A provider's question, which lacks what is to be answered.
+        if function.access == .public, trigger.method == .get, !trigger.path.parameters.isEmpty { statuses.insert(400) }
         if !endpoint.input.query.isEmpty || isIdempotent { statuses.insert(422) }
         if !trigger.path.parameters.isEmpty { statuses.insert(404) }
         if trigger.method != .get { statuses.insert(409) }
