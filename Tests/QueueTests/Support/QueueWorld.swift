@@ -127,7 +127,7 @@ final class PrivateRedis: Sendable {
 
     var url: String { "redis://127.0.0.1:\(port)" }
 
-    /// - Parameter asCluster: whether it is a cluster's only node, which it is once it has the slots.
+    /// `asCluster` makes it a node of a cluster, the only one once it has been given the slots.
     func start(asCluster: Bool = false) throws {
         let server = Process()
         server.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
