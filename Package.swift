@@ -141,7 +141,13 @@ let package = Package(
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Connectors", ["Security"]),
         tests(of: "Manifest"),
-        tests(of: "Host", [logging, .product(name: "Hummingbird", package: "hummingbird")]),
+        tests(
+            of: "Host",
+            [
+                "Manifest", "Functions", "Queue", "Postgres", "Redis", "Security", logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [

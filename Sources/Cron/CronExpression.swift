@@ -1,7 +1,8 @@
 /// A schedule in cron's five fields (minute, hour, day of month, month, day of week), with seconds before them if six.
 ///
-/// As crontab(5) has it: lists, ranges, steps, names of months and days, Sunday as 0 or 7; where both days are
-/// restricted, that is neither field begins with `*`, either one suffices. `@hourly` and its like are read too.
+/// As crontab(5) has it: lists, ranges, steps, names of months and days, Sunday as 0 or 7. Where both days are restricted
+/// either one suffices, `*/2` counting as a restriction: so BullMQ's clients read it, with whom schedules are shared. `@hourly`
+/// and its like are read too; `L`, `W`, `#` and `H`, of which these clients know some, are refused.
 package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
     /// As it was written.
     package let text: String
@@ -44,7 +45,8 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
         months = try CronField.month.parse(fields[4])
         daysOfWeek = try CronField.dayOfWeek.parse(fields[5])
         isInterval = CronField.isOpen(fields[2].word)
-        eitherDay = !CronField.isOpen(fields[3].word) && !CronField.isOpen(fields[5].word)
+        let isAnyDay = (1...31).allSatisfy(daysOfMonth.contains)
+        eitherDay = !isAnyDay && !CronField.isAnyWeekday(fields[5].word)
         guard eitherDay || hasDay else {
             throw CronFault(offset: fields[3].offset, message: "no such day ever comes")
         }
@@ -94,6 +96,11 @@ private struct CronField {
 
     static func isOpen(_ word: Substring) -> Bool {
         word.hasPrefix("*") || word == "?"
+    }
+
+    /// Whether days of the week count for nothing.
+    static func isAnyWeekday(_ word: Substring) -> Bool {
+        ["*", "?", "*/1", "?/1", "0-7"].contains(word)
     }
 
     func parse(_ field: (word: Substring, offset: Int)) throws(CronFault) -> BitSet {

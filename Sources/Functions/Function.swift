@@ -89,6 +89,9 @@ package enum Outcome: Sendable, Equatable {
     case discard(String)
     /// It isn't time yet; no attempt is counted.
     case snooze(Duration)
+    /// Its peer wants no more for this time: nothing of the queue starts until then. It comes again first; no attempt is
+    /// counted.
+    case limit(Duration)
 }
 
 /// A job with its checked data.

@@ -44,12 +44,32 @@ extension Consumer {
             do throws(RedisError) {
                 try await recoverStalled()
                 try await schedulers.repair()
+                if let bytes = options.keepBytes { try await keepFinished(bytes: bytes) }
             } catch {
                 guard error.kind != .cancelled else { return }
                 logger.debug("the check for stalled jobs failed", metadata: ["error": "\(error)"])
                 pause = min(pause, .seconds(1))
             }
             await DedicatedThread.shared.sleep(for: pause)
+        }
+    }
+
+    /// Looks through what finished, the newest first, once a minute for all workers of the queue.
+    private func keepFinished(bytes: Int) async throws(RedisError) {
+        for state in ["completed", "failed"] {
+            var seen: Int64 = 0
+            var sum: Int64 = 0
+            repeat {
+                let answer = try await redis.evaluate(
+                    Scripts.keepBytes,
+                    keys: [queue.base],
+                    arguments: [
+                        .string(state), .integer(Int64(bytes)), 200, .integer(seen), .integer(sum), 60_000,
+                    ]
+                )
+                guard let parts = answer.array, parts.count == 2 else { break }
+                (seen, sum) = (parts[0].integer ?? 0, parts[1].integer ?? 0)
+            } while seen > 0
         }
     }
 

@@ -32,7 +32,7 @@ extension Consumer {
             return finish(run, await endings(of: jobs))
         }
         guard await Quarantine.shared.enter() else {
-            return finish(run, jobs.map { Ending(lease: Lease($0), kind: .wait) })
+            return finish(run, jobs.map { Ending($0, .wait) })
         }
         let stay = Task {
             // Cancelled when the run is over: then the stay ends early.
@@ -43,7 +43,7 @@ extension Consumer {
         }
         defer { stay.cancel() }
         guard state.withLock({ $0.beginQuarantined(run) }) else {
-            return finish(run, jobs.map { Ending(lease: Lease($0), kind: .wait) })
+            return finish(run, jobs.map { Ending($0, .wait) })
         }
         finish(run, await endings(of: jobs))
     }
@@ -52,7 +52,11 @@ extension Consumer {
     private func advance(_ job: Job) async {
         guard let scheduler = job.scheduler else { return }
         do throws(RedisError) {
-            try await schedulers.advance(scheduler, after: job.id)
+            guard let pattern = try await schedulers.advance(scheduler, after: job.id) else { return }
+            logger.error(
+                "a schedule ends here: its pattern or time zone can't be read",
+                metadata: ["scheduler": "\(scheduler)", "pattern": "\(pattern)"]
+            )
         } catch {
             logger.warning(
                 "a schedule waits for its repair",

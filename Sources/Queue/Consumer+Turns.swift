@@ -81,10 +81,14 @@ extension Consumer {
     private func turnOver(_ endings: [Ending], wanted: Int, token: String) async throws(RedisError) -> Answer {
         var arguments: [RedisArgument] = [
             .integer(Int64(wanted)), .string(token), .integer(options.lockDuration.milliseconds),
-            .integer(Int64(options.metricsMinutes)), .integer(Int64(endings.count)),
+            .integer(Int64(options.metricsMinutes)),
         ]
-        arguments.reserveCapacity(5 + endings.count * 10)
-        for ending in endings { arguments += ending.arguments }
+        if let rate = options.rate {
+            arguments += [.integer(Int64(max(1, rate.most))), .integer(max(1, rate.per.milliseconds))]
+        } else {
+            arguments += ["", ""]
+        }
+        arguments += Ending.arguments(endings)
         let reply = try await redis.evaluate(Scripts.turnOver, keys: [queue.base], arguments: arguments)
         guard let answer = Answer(reply, queue: queue.name, token: token), answer.codes.count == endings.count else {
             throw RedisError(kind: .server, message: "the turn-over answered \(reply)")
@@ -104,6 +108,7 @@ extension Consumer {
                 case -2: "its lock has expired"
                 case -3: "it is not active"
                 case -6: "another worker has it"
+                case -100: "it is no job any more"
                 default: "Redis refused it"
                 }
             logger.warning(

@@ -23,6 +23,12 @@ package struct ConsumerOptions: Sendable {
     /// For how long a job that has stalled before runs alone, in case it brings its worker down again: this consumer
     /// starts nothing beside it, and no other consumer of the process starts another such job.
     package var quarantine: Duration
+    /// How many jobs may start in a time, all workers of the queue together; a bound of the queue itself goes before it, but
+    /// its time before the queue's.
+    package var rate: (most: Int, per: Duration)?
+    /// How many bytes of completed jobs stay, and how many of failed ones: the oldest go when there are more, looked at once
+    /// a minute. `nil` sets no bound.
+    package var keepBytes: Int?
     /// How soon a job is tried again whose final failure could not be recorded by `onExhausted`.
     package var exhaustedRetry: Duration
 
@@ -38,6 +44,8 @@ package struct ConsumerOptions: Sendable {
         share: Int? = 20,
         metricsMinutes: Int = 0,
         quarantine: Duration = .seconds(5),
+        rate: (most: Int, per: Duration)? = nil,
+        keepBytes: Int? = 256 << 20,
         exhaustedRetry: Duration = .seconds(5)
     ) {
         self.concurrency = max(1, concurrency)
@@ -51,6 +59,8 @@ package struct ConsumerOptions: Sendable {
         self.share = share.map { max(1, $0) }
         self.metricsMinutes = max(0, metricsMinutes)
         self.quarantine = quarantine
+        self.rate = rate
+        self.keepBytes = keepBytes
         self.exhaustedRetry = exhaustedRetry
     }
 }

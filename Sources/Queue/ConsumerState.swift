@@ -89,7 +89,7 @@ struct ConsumerState {
     mutating func release(_ jobs: [Job]) {
         for job in jobs.reversed() {
             leases[Lease(job)] = Held(run: 0, renewed: .now, isEnding: true)
-            endings.append(Ending(lease: Lease(job), kind: .wait))
+            endings.append(Ending(job, .wait))
         }
     }
 

@@ -3,10 +3,14 @@ import Redis
 /// What is to be written when a run has ended: the decision, apart from the writing.
 struct Ending: Sendable, Equatable {
     enum Kind: String, Sendable {
-        case completed, failed, retry, delay, snooze, wait
+        case completed, failed, retry, delay, snooze, wait, limit
     }
 
     let lease: Lease
+    /// How many of its runs had ended before this one.
+    let attemptsMade: Int
+    /// What holds off others like it until it ends.
+    let deduplication: String?
     let kind: Kind
     /// The result as JSON, or the reason of a failure as text.
     var value = ""
@@ -17,12 +21,60 @@ struct Ending: Sendable, Equatable {
     var flag = false
     var retention = Retention.all
 
-    var arguments: [RedisArgument] {
-        [
-            .string(lease.id), .string(lease.token), .string(kind.rawValue), .string(value), .string(stacktrace ?? ""),
-            .integer(delay.milliseconds), flag ? "1" : "", .integer(retention.scriptCount),
-            .integer(retention.scriptAge), 1000,
-        ]
+    init(
+        _ job: Job,
+        _ kind: Kind,
+        value: String = "",
+        stacktrace: String? = nil,
+        delay: Duration = .zero,
+        flag: Bool = false,
+        retention: Retention = .all
+    ) {
+        lease = Lease(job)
+        attemptsMade = job.attemptsMade
+        deduplication = job.deduplication
+        self.kind = kind
+        self.value = value
+        self.stacktrace = stacktrace
+        self.delay = delay
+        self.flag = flag
+        self.retention = retention
+    }
+
+    /// What the script `TurnOver` is told of endings: the rules of keeping that they name, then each of them.
+    static func arguments(_ endings: [Ending]) -> [RedisArgument] {
+        var rules: [Retention] = []
+        var told: [RedisArgument] = []
+        told.reserveCapacity(endings.count * 8)
+        for ending in endings {
+            let number: Int64
+            switch ending.kind {
+            case .completed, .failed:
+                if let known = rules.firstIndex(of: ending.retention) {
+                    number = Int64(known) + 1
+                } else {
+                    rules.append(ending.retention)
+                    number = Int64(rules.count)
+                }
+            case .retry, .delay, .snooze, .wait, .limit: number = ending.delay.milliseconds
+            }
+            told += [
+                .string(ending.lease.id), .string(ending.lease.token), .string(ending.word), .string(ending.value),
+                .string(ending.stacktrace ?? ""), .integer(number), .integer(Int64(ending.attemptsMade)),
+                .string(ending.deduplication ?? ""),
+            ]
+        }
+        var arguments: [RedisArgument] = [.integer(Int64(rules.count))]
+        for rule in rules { arguments += [.integer(rule.scriptCount), .integer(rule.scriptAge), 1000] }
+        return arguments + told
+    }
+
+    private var word: String {
+        switch (kind, flag) {
+        case (.failed, true): "exhausted"
+        case (.retry, true): "retry-first"
+        default: kind.rawValue
+        }
     }
 }
 
@@ -42,13 +94,12 @@ extension Ending {
     ///   - random: a number of 0..<1 for the jitter of the backoff.
     /// - Returns: what is to be written.
     static func deciding(_ job: Job, _ outcome: JobOutcome, _ options: ConsumerOptions, random: Double) -> Ending {
-        let lease = Lease(id: job.id, token: job.token)
         let allowed = job.options.attempts ?? options.attempts
         switch outcome {
         case .completed(let result):
             return Ending(
-                lease: lease,
-                kind: .completed,
+                job,
+                .completed,
                 value: result ?? "null",
                 retention: job.options.keepCompleted ?? options.keepCompleted
             )
@@ -65,19 +116,21 @@ extension Ending {
         case .snooze(let delay):
             return snoozing(job, for: delay)
         case .released:
-            return Ending(lease: lease, kind: .wait)
+            return Ending(job, .wait)
+        case .limited(let pause):
+            return Ending(job, .limit, delay: max(pause, .milliseconds(1)))
         }
     }
 
     /// At least a millisecond, or a job that is put off for no time would spin.
     static func snoozing(_ job: Job, for delay: Duration) -> Ending {
-        Ending(lease: Lease(id: job.id, token: job.token), kind: .snooze, delay: max(delay, .milliseconds(1)))
+        Ending(job, .snooze, delay: max(delay, .milliseconds(1)))
     }
 
     private static func failing(_ job: Job, _ reason: String, isExhausted: Bool, _ options: ConsumerOptions) -> Ending {
         Ending(
-            lease: Lease(id: job.id, token: job.token),
-            kind: .failed,
+            job,
+            .failed,
             value: reason,
             stacktrace: job.stacktrace(adding: reason),
             flag: isExhausted,
@@ -87,8 +140,8 @@ extension Ending {
 
     private static func again(_ job: Job, after delay: Duration, _ reason: String) -> Ending {
         Ending(
-            lease: Lease(id: job.id, token: job.token),
-            kind: delay.milliseconds > 0 ? .delay : .retry,
+            job,
+            delay.milliseconds > 0 ? .delay : .retry,
             value: reason,
             stacktrace: job.stacktrace(adding: reason),
             delay: delay,

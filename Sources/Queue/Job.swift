@@ -29,6 +29,8 @@ package struct Job: Sendable, Identifiable {
 
     let options: JobOptions
     let stacktrace: String?
+    /// What holds off others like it until it ends.
+    let deduplication: String?
     let token: String
 
     /// A job without a queue behind it, for tests of handlers.
@@ -89,6 +91,7 @@ package struct Job: Sendable, Identifiable {
         scheduler = nil
         self.options = options
         self.stacktrace = stacktrace
+        deduplication = nil
         token = ""
     }
 
@@ -99,36 +102,67 @@ package struct Job: Sendable, Identifiable {
 }
 
 extension Job {
-    /// Reads `{id, fields}` of a fetch; the order of the fields is that of `FIELDS` in Common.lua.
+    /// Reads `{id, fields and values}` of a fetch.
     init?(_ answer: RESPValue, queue: String, token: String) {
-        guard let parts = answer.array, parts.count == 2, let id = parts[0].text, let fields = parts[1].array,
-            fields.count >= 14
-        else { return nil }
-        func number(_ index: Int, or older: Int? = nil) -> Int64? {
-            if let value = fields[index].integer { return value }
-            if let value = fields[index].text.flatMap({ Int64($0) }) { return value }
-            return older.flatMap { $0 < fields.count ? number($0) : nil }
+        guard let parts = answer.array, parts.count == 2, let id = parts[0].text, let fields = parts[1].array else {
+            return nil
         }
         self.id = id
         self.queue = queue
         self.token = token
-        name = fields[0].text ?? ""
-        data = fields[1].text ?? "{}"
-        options = fields[2].text.map(JobOptions.init(parsing:)) ?? JobOptions()
-        timestamp = number(3) ?? 0
-        attemptsMade = Int(number(4, or: 14) ?? 0)
-        attemptsStarted = Int(number(5) ?? 1)
-        stalledCount = Int(number(6, or: 15) ?? 0)
-        acceptedAt = number(7) ?? timestamp * 1000
-        organisation = fields[8].text.flatMap(UUID.init(uuidString:))
-        trace = fields[9].text
-        deferredFailure = fields[10].text
-        stacktrace = fields[11].text
-        scheduler = fields[12].text
+        var name = ""
+        var data = "{}"
+        var options = JobOptions()
+        var timestamp: Int64 = 0
+        var (made, started, stalls): (Int64?, Int64?, Int64?)
+        var (olderMade, olderStalls): (Int64?, Int64?)
+        var accepted: Int64?
+        var organisation: UUID?
+        var (trace, failure, stacktrace, scheduler, deduplication): (String?, String?, String?, String?, String?)
+        for index in stride(from: 0, to: fields.count - 1, by: 2) {
+            let value = fields[index + 1]
+            switch fields[index].text {
+            case "name": name = value.text ?? ""
+            case "data": data = value.text ?? "{}"
+            case "opts": options = value.text.map(JobOptions.init(parsing:)) ?? JobOptions()
+            case "timestamp": timestamp = value.number ?? 0
+            case "atm": made = value.number
+            case "ats": started = value.number
+            case "stc": stalls = value.number
+            // The names of version 4.
+            case "attemptsMade": olderMade = value.number
+            case "stalledCounter": olderStalls = value.number
+            case "acc": accepted = value.number
+            case "org": organisation = value.text.flatMap(UUID.init(uuidString:))
+            case "trace": trace = value.text
+            case "defa": failure = value.text
+            case "stacktrace": stacktrace = value.text
+            case "rjk": scheduler = value.text
+            case "deid": deduplication = value.text
+            default: break
+            }
+        }
+        self.name = name
+        self.data = data
+        self.options = options
+        self.timestamp = timestamp
+        attemptsMade = Int(made ?? olderMade ?? 0)
+        attemptsStarted = Int(started ?? 1)
+        stalledCount = Int(stalls ?? olderStalls ?? 0)
+        acceptedAt = accepted ?? timestamp * 1000
+        self.organisation = organisation
+        self.trace = trace
+        deferredFailure = failure
+        self.stacktrace = stacktrace
+        self.scheduler = scheduler
+        self.deduplication = deduplication
     }
 }
 
 extension RESPValue {
+    /// An integer, or a bulk string that reads as one.
+    var number: Int64? { integer ?? text.flatMap { Int64($0) } }
+
     /// A bulk string as text; bytes that are not UTF-8 are replaced.
     var text: String? {
         switch self {

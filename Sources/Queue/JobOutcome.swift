@@ -10,6 +10,10 @@ package enum JobOutcome: Sendable, Equatable {
     case retry(after: Duration, reason: String)
     /// Put off; counts no attempt.
     case snooze(Duration)
+    /// Nothing more of the queue starts for this time; the job goes in front of the waiting ones and counts no attempt.
+    ///
+    /// Other clients' workers obey it where a bound of the queue's rate is set.
+    case limited(Duration)
     /// Given back unrun, in front of the waiting jobs; counts no attempt.
     case released
 }

@@ -93,12 +93,16 @@ package struct JobSchedulers: Sendable {
     }
 
     /// Makes the next job of a scheduler whose job is being run; does nothing when there is one.
-    func advance(_ id: String, after job: String) async throws(RedisError) {
+    ///
+    /// - Returns: the scheduler's pattern where it can't be read here: then another worker must make the job.
+    func advance(_ id: String, after job: String) async throws(RedisError) -> String? {
         let (now, schedulers) = try await read(id)
         guard let scheduler = schedulers.first, job == JobScheduler.jobId(id, due: scheduler.next.milliseconds) else {
-            return
+            return nil
         }
+        if case .unreadable(let pattern) = scheduler.schedule.rule { return pattern }
         try await makeNext(of: scheduler, after: job, now: now)
+        return nil
     }
 
     /// Makes the next job of those schedulers that have none, because their worker died or knew nothing of them.

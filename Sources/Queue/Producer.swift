@@ -4,7 +4,8 @@ package import Redis
 /// Adds jobs to queues that any BullMQ worker can serve.
 package struct Producer: Sendable {
     let redis: Redis
-    let prefix: String
+    /// What the keys of all queues begin with.
+    package let prefix: String
 
     package init(redis: Redis, prefix: String = "bull") {
         self.redis = redis

@@ -11,6 +11,7 @@ enum Scripts {
     static let recoverStalled = script("RecoverStalled", PackageResources.RecoverStalled_lua)
     static let reclaimJobs = script("ReclaimJobs", PackageResources.ReclaimJobs_lua)
     static let countJobs = script("CountJobs", PackageResources.CountJobs_lua)
+    static let keepBytes = script("KeepBytes", PackageResources.KeepBytes_lua)
     static let pauseQueue = script("PauseQueue", PackageResources.PauseQueue_lua)
     static let moveJobs = script("MoveJobs", PackageResources.MoveJobs_lua)
     static let removeJobs = script("RemoveJobs", PackageResources.RemoveJobs_lua)
@@ -28,7 +29,7 @@ enum Scripts {
 
     static let all = [
         addJobs, turnOver, renewLocks, recoverStalled, reclaimJobs, countJobs, pauseQueue, moveJobs, removeJobs,
-        findJobs,
+        findJobs, keepBytes,
         findJob, noteJob, upsertScheduler, advanceScheduler, removeScheduler, listSchedulers,
     ]
 

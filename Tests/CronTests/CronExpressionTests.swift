@@ -30,11 +30,47 @@ import Testing
             ["2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z", "2026-12-11T00:00:00Z", "2026-12-13T00:00:00Z"]
         ),
         ("0 0 ? * fri", "2026-11-23T00:00:00Z", ["2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z"]),
-        ("0 0 */10 * fri", "2026-11-23T00:00:00Z", ["2026-12-11T00:00:00Z"]),
+        ("0 0 */10 * fri", "2026-11-23T00:00:00Z", ["2026-11-27T00:00:00Z", "2026-12-01T00:00:00Z"]),
         ("@hourly", "2026-12-31T23:30:00Z", ["2027-01-01T00:00:00Z"]),
         ("@weekly", "2026-11-23T00:00:00Z", ["2026-11-29T00:00:00Z"]),
         ("0 12 * * *", "1969-12-30T12:00:00Z", ["1969-12-31T12:00:00Z"]),
     ]
+
+    /// What the readers of BullMQ's clients, cron-parser and croniter, make of a pattern: expression, the time before, the next
+    /// ones; all in UTC.
+    static let foreign: [(String, String, [String])] = [
+        // A step in a field of days restricts it: either one suffices.
+        (
+            "0 0 */10 * 1", "2026-11-22T12:00:00Z",
+            ["2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z", "2026-12-07T00:00:00Z"]
+        ),
+        (
+            "0 0 1 * */3", "2026-11-24T12:00:00Z",
+            ["2026-11-25T00:00:00Z", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"]
+        ),
+        ("0 0 1-31 * 1", "2026-11-24T12:00:00Z", ["2026-11-30T00:00:00Z", "2026-12-07T00:00:00Z"]),
+        ("0 0 13 * */1", "2026-11-24T12:00:00Z", ["2026-12-13T00:00:00Z"]),
+        (
+            "0 0 ? * 5-7", "2026-11-23T00:00:00Z",
+            ["2026-11-27T00:00:00Z", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"]
+        ),
+        ("30 0 12 * * *", "2026-11-23T12:00:30Z", ["2026-11-24T12:00:30Z"]),
+        ("@yearly", "2026-11-23T00:00:00Z", ["2027-01-01T00:00:00Z"]),
+        ("@annually", "2026-11-23T00:00:00Z", ["2027-01-01T00:00:00Z"]),
+        ("@monthly", "2026-11-23T00:00:00Z", ["2026-12-01T00:00:00Z"]),
+        ("@weekly", "2026-11-23T00:00:00Z", ["2026-11-29T00:00:00Z"]),
+        ("@daily", "2026-11-23T00:00:00Z", ["2026-11-24T00:00:00Z"]),
+        ("@midnight", "2026-11-23T00:00:00Z", ["2026-11-24T00:00:00Z"]),
+        ("@hourly", "2026-11-23T00:00:00Z", ["2026-11-23T01:00:00Z"]),
+    ]
+
+    @Test(arguments: foreign) func readsWhatOtherClientsWriteAsTheyDo(
+        text: String,
+        start: String,
+        expected: [String]
+    ) throws {
+        #expect(try fires(text, after: start, in: "UTC", count: expected.count) == expected)
+    }
 
     @Test(arguments: plain) func firesAtTheNextMatch(text: String, start: String, expected: [String]) throws {
         #expect(try fires(text, after: start, in: "UTC", count: expected.count) == expected)
@@ -113,7 +149,10 @@ import Testing
     @Test(arguments: [
         "", "* * * *", "* * * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *",
         "5-1 * * * *", "*/0 * * * *", "*/ * * * *", "1,,2 * * * *", "-1 * * * *", "1- * * * *", "? * * * *",
-        "* * L * *",
+        "* * L * *", "0 0 L * *", "0 0 L-2 * *", "0 0 LW * *", "0 0 15W * *", "0 0 * * 5L", "0 0 * * L", "0 0 * * L5",
+        "0 0 * * fri#2", "H * * * *", "0 0 1 1 * 2027 *", "@minutely", "@secondly", "@weekdays", "@weekends",
+        "@every 5m",
+        "22-2 * * * *", "0 0 * * fri-mon",
         "* * * * 5#2", "* * * * mon-", "0 0 31 2,4 *", "@reboot", "+5 * * * *", "*/99 * * * *",
     ]) func refusesWhatIsNoSchedule(text: String) {
         #expect(throws: CronFault.self) { try CronExpression(text) }

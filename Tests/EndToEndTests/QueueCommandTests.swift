@@ -66,6 +66,32 @@ import Testing
         host.stop()
     }
 
+    @Test func installationsOnOneRedisKeepTheirQueuesApartByTheirPrefixes() async throws {
+        let one = try await RunningHost(settings: ["QUEUE_PREFIX": "one"])
+        let other = try await RunningHost(redisURL: one.redisURL, settings: ["QUEUE_PREFIX": "{other}"])
+        func runner(_ prefix: String, _ words: String) async throws -> Command {
+            try await Command.shell(
+                "QUEUE_PREFIX='\(prefix)' REDIS_URL='\(one.redisURL)' \(Checkout.executable) \(words) "
+                    + "-f \(Checkout.root)/functions.yaml </dev/null"
+            )
+        }
+        _ = try await eventually { try await runner("one", "queues pause mail").status == 0 ? true : nil }
+        _ = try await eventually { try await runner("{other}", "queues show mail").status == 0 ? true : nil }
+
+        let job = "queues add mail --name deliver-mail --data '{\"orgId\":1}'"
+        #expect(try await runner("one", job).status == 0)
+        #expect(try await runner("{other}", job).status == 0)
+
+        _ = try await eventually {
+            try await runner("{other}", "queues peek mail --state failed").output.contains("deliver-mail") ? true : nil
+        }
+        #expect(try await runner("one", "queues peek mail").output.contains("deliver-mail"))
+        #expect(try await runner("one", "queues peek mail --state failed").output.contains("deliver-mail") == false)
+        #expect(try await runner("bull", "queues list --json").output.trimmingCharacters(in: .newlines) == "[]")
+        one.stop()
+        other.stop()
+    }
+
     @Test func schedulesAreJobSchedulersWhoseFiresAreRemembered() async throws {
         let host = try await RunningHost()
 

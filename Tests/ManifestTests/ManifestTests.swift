@@ -71,7 +71,6 @@ import Testing
                 == .queue(
                     QueueTrigger(
                         queue: "inbound",
-                        lane: nil,
                         batch: 200,
                         concurrency: 4,
                         attempts: 5,
@@ -110,7 +109,7 @@ import Testing
         #expect(
             manifest.function(named: "eat-crumbs")?.trigger
                 == .queue(
-                    QueueTrigger(queue: "crumbs", lane: nil, batch: 1, concurrency: 1, attempts: 1, backoff: nil)
+                    QueueTrigger(queue: "crumbs", batch: 1, concurrency: 1, attempts: 1, backoff: nil)
                 )
         )
     }

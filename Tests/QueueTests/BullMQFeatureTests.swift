@@ -182,7 +182,7 @@ import Testing
         _ = try await world.redis.evaluate(
             Scripts.turnOver,
             keys: [world.key("")],
-            arguments: [1, "dead", 100, 0, 0]
+            arguments: [1, "dead", 100, 0, "", "", 0]
         )
 
         let lines = try await Peer.run("work.py", QueueWorld.url(), world.queue, "1", #"{"stalledInterval": 300}"#)
@@ -249,5 +249,191 @@ import Testing
         #expect(try await call(world, "getFailed") == .array([.string("1")]))
         #expect(try await call(world, "getWaiting") == .array([.string("2")]))
         #expect(try await call(world, "getJobState", #"["3"]"#) == .string("unknown"))
+    }
+
+    @Test func ourThrottleAndOurDebounceHoldForTheirAdds() async throws {
+        let world = try QueueWorld()
+        let throttled = NewJob(name: "n", data: "{}", deduplication: Deduplication("t", .throttle(.seconds(60))))
+        let older = NewJob(
+            name: "older",
+            data: "{}",
+            delay: .seconds(60),
+            deduplication: Deduplication("r", .replace(.seconds(60), extending: true))
+        )
+        try await world.producer.add([throttled, older], to: world.queue)
+
+        #expect(
+            try await call(world, "add", #"["n", {}, {"deduplication": {"id": "t", "ttl": 60000}}]"#) == .string("1")
+        )
+        let newer =
+            #"["newer", {}, {"delay": 60000, "deduplication": {"id": "r", "ttl": 60000, "extend": true, "replace": true}}]"#
+        #expect(try await call(world, "add", newer) == .string("4"))
+        #expect(try await world.job("2") == [:])
+        #expect(try await world.inspector.counts(world.queue).states == ["wait": 1, "delayed": 1])
+    }
+
+    // 3.4.4 obeys a limit, but doesn't wake when it is over; so these look no further than that.
+
+    @Test func theRateWeSetHoldsForTheirWorker() async throws {
+        let world = try QueueWorld()
+        try await control(world).limitRate(to: (most: 2, per: .seconds(60)))
+        try await world.producer.add((0..<4).map { NewJob(name: "n", data: "{\"n\":\($0)}") }, to: world.queue)
+
+        let worker = try Peer.start("work.py", QueueWorld.url(), world.queue, "4")
+        defer { kill(worker.processIdentifier, SIGKILL) }
+        try await eventually("two have run") { try await world.inspector.counts(world.queue).completed == 2 }
+        // Long enough for a third to run that should not.
+        try await Task.sleep(for: .milliseconds(500))
+
+        #expect(try await world.inspector.counts(world.queue).states == ["wait": 2, "completed": 2])
+        #expect(try await world.command("GET", world.key("limiter")) == .string("2"))
+    }
+
+    @Test func theRatesOfOurWorkerAndTheirsAreOne() async throws {
+        let world = try QueueWorld()
+        try await world.producer.add((0..<6).map { NewJob(name: "n", data: "{\"n\":\($0)}") }, to: world.queue)
+
+        let options = #"{"limiter": {"max": 3, "duration": 60000}}"#
+        _ = try await Peer.run("work.py", QueueWorld.url(), world.queue, "1", options)
+        let consumer = world.consumer(ConsumerOptions(rate: (most: 3, per: .seconds(60)))) {
+            $0.map { _ in .completed() }
+        }
+        try await world.with(consumer) {
+            try await eventually("three have run") { try await world.inspector.counts(world.queue).completed == 3 }
+            // Long enough for a fourth to run that should not.
+            try await Task.sleep(for: .milliseconds(200))
+        }
+
+        #expect(try await world.inspector.counts(world.queue).states == ["wait": 3, "completed": 3])
+    }
+
+    @Test func aLimitOfOursByHandHoldsForTheirWorkerWhereTheQueueHasARate() async throws {
+        let world = try QueueWorld()
+        try await control(world).limitRate(to: (most: 100, per: .seconds(1)))
+        try await world.producer.add((0..<2).map { NewJob(name: "n", data: "{\"n\":\($0)}") }, to: world.queue)
+        let limited = Recorder()
+        let consumer = world.consumer {
+            limited.record($0); return $0.map { _ in .limited(.seconds(60)) }
+        }
+        try await world.with(consumer) {
+            try await eventually("it is given back") {
+                try await world.inspector.counts(world.queue).states == ["wait": 2] && !limited.jobs.isEmpty
+            }
+        }
+        _ = try await world.command("DEL", world.key("stalled-check"))
+
+        let worker = try Peer.start("work.py", QueueWorld.url(), world.queue, "2", #"{"stalledInterval": 200}"#)
+        defer { kill(worker.processIdentifier, SIGKILL) }
+        try await eventually("their worker works") {
+            try await world.command("EXISTS", world.key("stalled-check")) == .integer(1)
+        }
+        // Long enough for a job to run that should not.
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(try await world.inspector.counts(world.queue).states == ["wait": 2])
+        kill(worker.processIdentifier, SIGKILL)
+
+        _ = try await world.command("DEL", world.key("limiter"))
+        let lines = try await Peer.run("work.py", QueueWorld.url(), world.queue, "2")
+        #expect(lines.compactMap { JSONText(parsing: $0)?["id"]?.string } == ["1", "2"])
+        #expect(try await world.job("1")["atm"] == "1")
+    }
+
+    @Test func weKeepWhatTheySayIsToBeKept() async throws {
+        let world = try QueueWorld()
+        for number in 0..<4 {
+            _ = try await call(world, "add", #"["n", {"n": \#(number)}, {"removeOnComplete": {"count": 2}}]"#)
+        }
+        _ = try await call(world, "add", #"["fails", {}, {"removeOnFail": true}]"#)
+
+        let consumer = world.consumer { jobs in
+            jobs.map { $0.name == "fails" ? .failed(reason: "boom") : .completed() }
+        }
+        try await world.with(consumer) {
+            try await eventually("all have ended") {
+                try await world.inspector.counts(world.queue).states == ["completed": 2]
+            }
+        }
+
+        #expect(try await call(world, "getCompleted") == .array([.string("4"), .string("3")]))
+        #expect(try await world.job("1") == [:])
+        #expect(try await world.job("5") == [:])
+    }
+
+    @Test func theirWorkerWaitsAsLongAsOurBackoffSays() async throws {
+        let world = try QueueWorld()
+        let job = NewJob(name: "fail", data: "{}", attempts: 3, backoff: .exponential(.milliseconds(100)))
+        try await world.producer.add(job, to: world.queue)
+
+        let lines = try await Peer.run("work.py", QueueWorld.url(), world.queue, "1")
+
+        #expect(lines.count == 3)
+        let fields = try await world.job("1")
+        #expect(fields["atm"] == "3")
+        // The last delay: 100 ms, doubled once.
+        #expect(fields["delay"] == "200" || fields["delay"] == "0")
+        #expect(try await world.inspector.counts(world.queue).states == ["failed": 1])
+        #expect(try await call(world, "getJobState", #"["1"]"#) == .string("failed"))
+    }
+
+    @Test func theirGettersKnowEveryStateOfOurJobs() async throws {
+        let world = try QueueWorld()
+        try await world.producer.add(
+            [
+                NewJob(name: "holds", data: "{}"), NewJob(name: "waits", data: "{}"),
+                NewJob(name: "urgent", data: "{}", priority: 3),
+                NewJob(name: "late", data: "{}", delay: .seconds(60)),
+            ],
+            to: world.queue
+        )
+        let hold = Signal()
+        let consumer = world.consumer { jobs in
+            if jobs[0].name == "holds" { await hold.wait() }
+            return jobs.map { _ in .completed() }
+        }
+
+        try await world.with(consumer) {
+            try await eventually("one runs") { try await world.inspector.counts(world.queue).active == 1 }
+            for (id, state) in [("1", "active"), ("2", "waiting"), ("3", "prioritized"), ("4", "delayed")] {
+                #expect(try await call(world, "getJobState", "[\"\(id)\"]") == .string(state))
+            }
+            for (getter, id) in [
+                ("getActive", "1"), ("getWaiting", "2"), ("getPrioritized", "3"), ("getDelayed", "4"),
+            ] { #expect(try await call(world, getter) == .array([.string(id)]), "\(getter)") }
+            let counts = try await call(world, "getJobCounts")
+            for state in ["active", "waiting", "prioritized", "delayed"] {
+                #expect(counts[state]?.integer == 1, "\(state)")
+            }
+            hold.raise()
+            try await eventually("three are done") { try await world.inspector.counts(world.queue).completed == 3 }
+        }
+        #expect(try await call(world, "getJobState", #"["1"]"#) == .string("completed"))
+    }
+
+    @Test func theirListenersHearHowOurJobsEnd() async throws {
+        let world = try QueueWorld()
+        let listening = Task { try await Peer.run("listen.py", QueueWorld.url(), world.queue, "2") }
+        try await eventually("it listens") {
+            try await world.command("CLIENT", "LIST").string?.contains("cmd=xread") ?? false
+        }
+        let adding = Task {
+            // Others listen on this Redis too: the first jobs may come before this one does.
+            while !Task.isCancelled {
+                try await world.producer.add(
+                    [NewJob(name: "n", data: "{}"), NewJob(name: "fails", data: "{}")],
+                    to: world.queue
+                )
+                try await Task.sleep(for: .milliseconds(300))
+            }
+        }
+        let consumer = world.consumer { jobs in
+            jobs.map { $0.name == "fails" ? .failed(reason: "boom") : .completed(result: #"{"a":1}"#) }
+        }
+        var lines: [String] = []
+        try await world.with(consumer) { lines = try await listening.value }
+        adding.cancel()
+
+        let heard = lines.compactMap { JSONText(parsing: $0) }
+        #expect(heard.contains { $0["event"] == .string("completed") && $0["returnvalue"]?["a"] == .number(1) })
+        #expect(heard.contains { $0["event"] == .string("failed") && $0["failedReason"] == .string("boom") })
     }
 }

@@ -24,7 +24,7 @@ import Testing
         _ = try await world.redis.evaluate(
             Scripts.turnOver,
             keys: [world.key("")],
-            arguments: [.integer(Int64(count)), "dead", .integer(lock), 0, 0]
+            arguments: [.integer(Int64(count)), "dead", .integer(lock), 0, "", "", 0]
         )
     }
 
@@ -178,11 +178,12 @@ import Testing
         _ = try await world.command("LREM", world.key("active"), "0", "4")
         let before = try await world.events()
 
-        let endings = ids.map { Ending(lease: Lease(id: $0, token: "dead"), kind: .completed, value: "1") }
+        let jobs = ids.compactMap { Job(.array([.string($0), .array([])]), queue: world.queue, token: "dead") }
+        let endings = jobs.map { Ending($0, .completed, value: "1") }
         let answer = try await world.redis.evaluate(
             Scripts.turnOver,
             keys: [world.key("")],
-            arguments: [0, "t", 1000, 0, 4] + endings.flatMap(\.arguments)
+            arguments: [0, "t", 1000, 0, "", ""] + Ending.arguments(endings)
         )
 
         #expect(answer.array?.first == .array([.integer(-6), .integer(-2), .integer(-1), .integer(-3)]))

@@ -188,4 +188,39 @@ import Testing
                 == nil
         )
     }
+
+    @Test func aPatternThatOnlyOthersCanReadIsLeftToThem() async throws {
+        let world = try QueueWorld()
+        let recorder = Recorder()
+        let due = Date().milliseconds + 50
+        _ = try await world.command("ZADD", world.key("repeat"), "\(due)", "monthly")
+        _ = try await world.command(
+            "HSET",
+            world.key("repeat:monthly"),
+            "name",
+            "tick",
+            "pattern",
+            "0 0 L * *",
+            "tz",
+            "UTC",
+            "ic",
+            "1"
+        )
+        let id = "repeat:monthly:\(due)"
+        _ = try await world.command("HSET", world.key(id), "name", "tick", "data", "{}", "opts", "{}", "rjk", "monthly")
+        _ = try await world.command("ZADD", world.key("delayed"), "\(due * 4096)", id)
+
+        let consumer = world.consumer {
+            recorder.record($0); return $0.map { _ in .completed() }
+        }
+        try await world.with(consumer) {
+            try await eventually("it has run") { try await world.inspector.counts(world.queue).completed == 1 }
+        }
+
+        // No next job at a guessed time, and the scheduler stands as its owner made it.
+        #expect(recorder.ids == [id])
+        #expect(try await world.inspector.counts(world.queue).delayed == 0)
+        #expect(try await schedulers(world).list().map(\.next.milliseconds) == [due])
+        #expect(try await schedulers(world).advance("monthly", after: id) == "0 0 L * *")
+    }
 }

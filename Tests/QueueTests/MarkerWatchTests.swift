@@ -41,6 +41,45 @@ import Testing
         #expect(blocked.count <= 1)
     }
 
+    /// A cluster's node refuses commands and scripts on keys of several slots, its own all of them or not.
+    @Test func queuesOfDifferentSlotsAreServedOnAClusterByAConnectionEach() async throws {
+        let server = try PrivateRedis()
+        try server.start(asCluster: true)
+        defer { server.remove() }
+        let worlds = try ["{one}", "{other}"].map { try QueueWorld(url: server.url, queue: $0) }
+        let redis = worlds[0].redis
+        try await eventually("it has the slots") {
+            _ = try? await redis.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16383])  // not there yet, or done before
+            return try await worlds[0].command("CLUSTER", "INFO").string?.contains("cluster_state:ok") ?? false
+        }
+        let watch = MarkerWatch(redis: redis, name: "watch")
+        let seen = Mutex<[String: Int]>([:])
+        let consumers = worlds.map { world in
+            Consumer(redis: redis, queue: world.queue, watch: watch, logger: QueueWorld.quiet) { jobs in
+                seen.withLock { $0[world.queue, default: 0] += 1 }
+                return jobs.map { _ in .completed() }
+            }
+        }
+        let watching = Task { await watch.run() }
+        let running = consumers.map { consumer in Task { await consumer.run() } }
+
+        try await eventually("both wait") {
+            let clients = try await redis.command(["CLIENT", "LIST"]).string ?? ""
+            return clients.split(separator: "\n").filter { $0.contains("cmd=bzpopmin") }.count == 2
+        }
+        for world in worlds {
+            try await world.producer.add((0..<3).map { NewJob(name: "n", data: "\($0)") }, to: world.queue)
+        }
+        try await eventually("all have run") { seen.withLock { $0.values.reduce(0, +) } == 6 }
+
+        for consumer in consumers { await consumer.stop() }
+        for run in running { await run.value }
+        watching.cancel()
+        await watching.value
+        #expect(try await worlds[0].inspector.counts("{one}").states == ["completed": 3])
+        #expect(try await worlds[1].inspector.counts("{other}").states == ["completed": 3])
+    }
+
     @Test func aMarkerForABusyConsumerGoesToAnother() async throws {
         let world = try QueueWorld()
         let watch = MarkerWatch(redis: world.redis)

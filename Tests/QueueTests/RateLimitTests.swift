@@ -1,4 +1,5 @@
 import Foundation
+import Redis
 import Synchronization
 import Testing
 
@@ -31,5 +32,46 @@ import Testing
         let lastFree = try #require(starts.withLock { $0.lastIndex { $0.name == "free" } })
         #expect(lastFree < 10)
         #expect(try await world.job("1")["slot"] == nil)
+    }
+
+    @Test func aWorkersOwnRateIsOneForAllThatShareIt() async throws {
+        let world = try QueueWorld()
+        try await world.producer.add((0..<6).map { NewJob(name: "n", data: "\($0)") }, to: world.queue)
+        let options = ConsumerOptions(concurrency: 5, rate: (most: 3, per: .seconds(60)))
+        let consumers = (0..<2).map { _ in world.consumer(options) { $0.map { _ in .completed() } } }
+
+        try await world.with(consumers[0]) {
+            try await world.with(consumers[1]) {
+                try await eventually("three have run") { try await world.inspector.counts(world.queue).completed == 3 }
+                // Long enough for a fourth to run that should not.
+                try await Task.sleep(for: .milliseconds(200))
+            }
+        }
+
+        #expect(try await world.inspector.counts(world.queue).states == ["wait": 3, "completed": 3])
+        #expect(try await world.command("GET", world.key("limiter")) == .string("3"))
+    }
+
+    @Test func aHandlerLimitsItsQueueByHandAndItsJobLosesNoAttempt() async throws {
+        let world = try QueueWorld()
+        let recorder = Recorder()
+        try await world.producer.add((0..<3).map { NewJob(name: "n", data: "\($0)", attempts: 1) }, to: world.queue)
+        let consumer = world.consumer { jobs in
+            defer { recorder.record(jobs) }
+            return jobs.map { _ in recorder.jobs.isEmpty ? .limited(.milliseconds(700)) : .completed() }
+        }
+
+        try await world.with(consumer) {
+            try await eventually("the first has been given back") { recorder.jobs.count == 1 }
+            try await eventually("it waits") { try await world.inspector.counts(world.queue).wait == 3 }
+            #expect(try await world.list("wait").last == "1")
+            #expect(try await world.command("GET", world.key("limiter")) == .string("9007199254740991"))
+            #expect(recorder.jobs.count == 1)
+            try await eventually("all are done") { try await world.inspector.counts(world.queue).completed == 3 }
+        }
+
+        #expect(recorder.ids == ["1", "1", "2", "3"])
+        #expect(recorder.jobs.map(\.attemptsMade) == [0, 0, 0, 0])
+        #expect(try await world.job("1")["atm"] == "1")
     }
 }

@@ -20,4 +20,23 @@ import Testing
     func readsWhatItWrites(_ retention: Retention) throws {
         #expect(Retention(try #require(JSONText(parsing: retention.json))) == retention)
     }
+
+    @Test func theOldestOfTheFinishedGoWhereTheyTakeTooMuchMemory() async throws {
+        let world = try QueueWorld()
+        let data = "\"" + String(repeating: "x", count: 100_000) + "\""
+        try await world.producer.add((0..<5).map { _ in NewJob(name: "n", data: data) }, to: world.queue)
+        let options = ConsumerOptions(keepBytes: 250_000)
+        try await world.with(world.consumer(options) { $0.map { _ in .completed() } }) {
+            try await eventually("all are done") { try await world.inspector.counts(world.queue).completed == 5 }
+        }
+        // Looked at once a minute; as if one had passed.
+        _ = try await world.command("DEL", world.key("bytes-check:completed"))
+
+        try await world.with(world.consumer(options) { $0.map { _ in .completed() } }) {
+            try await eventually("two are left") { try await world.inspector.counts(world.queue).completed == 2 }
+        }
+
+        #expect(try await world.job("3") == [:])
+        #expect(try await world.job("4")["data"] == data)
+    }
 }

@@ -68,7 +68,7 @@ enum Bootstrap {
         return Services(
             postgres: Postgres(database, logger: logger),
             redis: redis,
-            producer: Producer(redis: redis),
+            producer: Producer(redis: redis, prefix: settings["QUEUE_PREFIX"] ?? "bull"),
             passwords: PasswordHasher(),
             tokens: try made("JWT_SECRET") { try JWT(secret: $0) },
             sealed: try made("ENCRYPTION_KEY") { try Sealed(key: $0) },

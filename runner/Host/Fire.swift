@@ -47,7 +47,8 @@ struct Fire {
 
     /// Whether another job of this schedule that began before this one is active.
     private func overlaps() async throws -> Bool {
-        let active = try await QueueControl(redis: services.redis, queue: job.queue).jobs(.active, count: 1000)
+        let queue = QueueControl(redis: services.redis, prefix: services.producer.prefix, queue: job.queue)
+        let active = try await queue.jobs(.active, count: 1000)
             .filter { $0.name == job.name }
         guard let own = active.first(where: { $0.id == job.id }) else { return false }
         return active.contains { other in

@@ -31,6 +31,10 @@ package struct HostOptions: Sendable {
     package var version = ""
     /// Where Swagger UI's files are, if they are.
     package var explorerFolder: String?
+    /// How long jobs belong to a process that has died, and how often those of dead ones are looked for: within 20 s they run
+    /// again.
+    package var lockDuration = Duration.seconds(10)
+    package var stalledInterval = Duration.seconds(5)
     /// Called once the process accepts requests.
     package var onReady: @Sendable (_ port: Int) async -> Void = { _ in }
 
@@ -94,6 +98,8 @@ package struct Host: Sendable {
                     worker: worker,
                     services: services,
                     watch: watch,
+                    lockDuration: options.lockDuration,
+                    stalledInterval: options.stalledInterval,
                     lane: options.queues.firstIndex { $0.name == trigger.queue }.flatMap { lanes?[$0] },
                     metrics: metrics,
                     inFlight: inFlight,

@@ -94,7 +94,7 @@ struct Operations: Sendable {
             throw Failure.unauthorized("The metrics need METRICS_TOKEN as bearer token from another machine.")
         }
         var gauges = postgresGauges()
-        let inspector = QueueInspector(redis: services.redis)
+        let inspector = QueueInspector(redis: services.redis, prefix: services.producer.prefix)
         for (function, queue) in queues {
             guard let counts = try? await inspector.counts(queue) else { continue }  // Redis away: /ready tells
             func gauge(_ state: String, _ value: Int) -> Gauge {

@@ -30,6 +30,7 @@ struct ScheduleService: Service {
     func run() async throws {
         let consumer = Consumer(
             redis: services.redis,
+            prefix: services.producer.prefix,
             queue: Schedules.queue,
             options: options,
             watch: watch,
@@ -77,7 +78,9 @@ struct ScheduleService: Service {
         }
     }
 
-    private var schedulers: JobSchedulers { JobSchedulers(redis: services.redis, queue: Schedules.queue) }
+    private var schedulers: JobSchedulers {
+        JobSchedulers(redis: services.redis, prefix: services.producer.prefix, queue: Schedules.queue)
+    }
 
     private func declare(_ function: Scheduled) async throws {
         let name = function.declaration.name

@@ -14,6 +14,8 @@ struct WorkerService: Service {
     let worker: HostedWorker
     let services: Services
     let watch: MarkerWatch
+    let lockDuration: Duration
+    let stalledInterval: Duration
     let lane: Lane?
     let metrics: Metrics
     let inFlight: InFlight
@@ -23,6 +25,7 @@ struct WorkerService: Service {
     func run() async throws {
         let consumer = Consumer(
             redis: services.redis,
+            prefix: services.producer.prefix,
             queue: trigger.queue,
             options: options,
             watch: watch,
@@ -40,9 +43,8 @@ struct WorkerService: Service {
 
     private var options: ConsumerOptions {
         var options = ConsumerOptions()
-        // A worker that was killed is found out after the lock and one or two intervals: within 20 s.
-        options.lockDuration = .seconds(10)
-        options.stalledInterval = .seconds(5)
+        options.lockDuration = lockDuration
+        options.stalledInterval = stalledInterval
         options.concurrency = trigger.concurrency
         options.batch = worker.isBatched ? trigger.batch : 1
         options.attempts = trigger.attempts
@@ -137,6 +139,7 @@ extension JobOutcome {
             case .retry(let delay, let reason): .retry(after: delay, reason: reason)
             case .discard(let reason): .discard(reason: reason)
             case .snooze(let delay): .snooze(delay)
+            case .limit(let pause): .limited(pause)
             }
     }
 }

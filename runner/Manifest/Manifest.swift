@@ -148,8 +148,6 @@ package struct HTTPTrigger: Sendable, Equatable {
 
 package struct QueueTrigger: Sendable, Equatable {
     package let queue: String
-    /// Which of the queue's jobs, where several functions share it.
-    package let lane: String?
     /// The most jobs in one call.
     package let batch: Int
     /// The most calls at once in one process.

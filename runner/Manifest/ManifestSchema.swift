@@ -54,8 +54,7 @@ extension Manifest {
                     "batch": { "$ref": "#/$defs/count" },
                     "concurrency": { "$ref": "#/$defs/count" },
                     "attempts": { "$ref": "#/$defs/attempts" },
-                    "backoff": { "$ref": "#/$defs/backoff" },
-                    "lane": { "$ref": "#/$defs/queueName" }
+                    "backoff": { "$ref": "#/$defs/backoff" }
                   }
                 },
                 "schedule": {
@@ -187,7 +186,6 @@ extension Manifest {
                 "concurrency": { "$ref": "#/$defs/count", "description": "The most calls at once in one process." },
                 "attempts": { "$ref": "#/$defs/attempts" },
                 "backoff": { "$ref": "#/$defs/backoff" },
-                "lane": { "$ref": "#/$defs/queueName" },
                 "uses": { "$ref": "#/$defs/uses" },
                 "group": { "$ref": "#/$defs/label" },
                 "doc": { "type": "string" }

@@ -19,7 +19,6 @@ struct Options {
     var attempts: Int?
     /// `.some(nil)` is `backoff: none`.
     var backoff: BackoffPolicy??
-    var lane: String?
     var timezone: String?
     var overlap: ScheduleTrigger.Overlap?
     var uses: [String]?
@@ -40,7 +39,6 @@ struct Options {
         merged.batch = batch ?? base.batch
         merged.attempts = attempts ?? base.attempts
         merged.backoff = backoff ?? base.backoff
-        merged.lane = lane ?? base.lane
         merged.timezone = timezone ?? base.timezone
         merged.overlap = overlap ?? base.overlap
         merged.uses = uses ?? base.uses
@@ -54,7 +52,7 @@ struct Options {
     static let common = ["timeout", "idle_timeout", "uses", "group"]
     static let keys: [Trigger.Kind: [String]] = [
         .http: ["access", "body_limit", "concurrency", "params"],
-        .queue: ["batch", "concurrency", "attempts", "backoff", "lane"],
+        .queue: ["batch", "concurrency", "attempts", "backoff"],
         .schedule: ["timezone", "overlap"],
     ]
 }
@@ -101,7 +99,6 @@ extension SourceReader {
         options.batch = read("batch") { integer($0, "batch", in: 1...10_000) }
         options.attempts = read("attempts") { integer($0, "attempts", in: 1...1_000) }
         options.backoff = read("backoff") { backoff($0) }
-        options.lane = read("lane") { lane($0) }
         options.timezone = read("timezone") { timezone($0) }
         options.overlap = read("overlap") { choice($0, "overlap", ScheduleTrigger.Overlap.self) }
         options.uses = read("uses") { uses($0, world) }
@@ -148,11 +145,6 @@ extension SourceReader {
         value(node, "backoff", is: "such as \"exponential 2s max 10m\", \"fixed 5s\" or none") { text in
             text == "none" ? .some(nil) : BackoffPolicy(text).map { .some($0) }
         }
-    }
-
-    private func lane(_ node: Node) -> String? {
-        guard let lane = word(node, "lane") else { return nil }
-        return checkQueueName(lane) ? lane.text : nil
     }
 
     private func timezone(_ node: Node) -> String? {

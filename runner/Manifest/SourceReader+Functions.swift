@@ -19,13 +19,8 @@ extension SourceReader {
             let shape: [PathPattern.Segment]
         }
 
-        struct Lane: Hashable {
-            let queue: String
-            let lane: String?
-        }
-
         var routes: [Route: String] = [:]
-        var lanes: [Lane: String] = [:]
+        var queues: [String: String] = [:]
     }
 
     private func function(
@@ -210,12 +205,11 @@ extension SourceReader {
                 fault(at: position, "\(http.method.rawValue) \(http.path) is the same route as that of \"\(other)\"")
             }
         case .queue(let queue):
-            let lane = Claims.Lane(queue: queue.queue, lane: queue.lane)
-            if let other = claims.lanes.updateValue(entry.name, forKey: lane), other != entry.name {
+            if let other = claims.queues.updateValue(entry.name, forKey: queue.queue), other != entry.name {
                 fault(
                     at: position,
                     "the queue \"\(queue.queue)\" is worked by \"\(other)\" already",
-                    hint: "give it a lane"
+                    hint: "give it a queue of its own"
                 )
             }
         case .schedule:

@@ -126,7 +126,6 @@ extension SourceReader {
         }
         return QueueTrigger(
             queue: name.text,
-            lane: options.lane,
             batch: options.batch ?? 1,
             concurrency: options.concurrency ?? 1,
             attempts: options.attempts ?? 1,

@@ -81,7 +81,6 @@ extension FunctionDeclaration {
                 facts.append(("body limit", "\(SizeText.text(limit)) of \(type)"))
             }
         case .queue(let queue):
-            if let lane = queue.lane { facts.append(("lane", lane)) }
             facts.append(("batch", "\(queue.batch)"))
             facts.append(("attempts", "\(queue.attempts)"))
             facts.append(("backoff", queue.backoff.map(\.description) ?? "none"))
@@ -103,7 +102,7 @@ extension Trigger: CustomStringConvertible {
     package var description: String {
         switch self {
         case .http(let http): "\(http.method.rawValue) \(http.path)"
-        case .queue(let queue): "queue \(queue.queue)" + (queue.lane.map { "/\($0)" } ?? "")
+        case .queue(let queue): "queue \(queue.queue)"
         case .schedule(let schedule): "schedule \(schedule.cron)"
         }
     }

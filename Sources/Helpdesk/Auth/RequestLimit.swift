@@ -1,5 +1,6 @@
 import Foundation
 import Functions
+import Queue
 import Redis
 import Security
 
@@ -26,12 +27,16 @@ struct RequestLimit: Sendable {
     }
 
     private let redis: Redis
+    /// Keeps apart what another installation on the same Redis counts.
+    private let prefix: String
     private let counts: [Count]
     private let window: Int64
     private let refusal: String
 
     init(_ counts: [Count], window: Duration, refusal: String, in context: HTTPContext) {
         redis = context.services.redis
+        let queues = context.services.producer.prefix
+        prefix = queues == "bull" ? "" : queues + ":"
         self.counts = counts
         self.window = Int64(window.inSeconds * 1000)
         self.refusal = refusal
@@ -54,7 +59,7 @@ struct RequestLimit: Sendable {
     private func evaluate(_ step: Step, _ first: Int = 0) async throws {
         let wait = try await redis.evaluate(
             Self.script,
-            keys: counts.map(\.key),
+            keys: counts.map { prefix + $0.key },
             arguments: [.integer(window), .string(step.rawValue), .integer(Int64(first))]
                 + counts.map { .integer(Int64($0.limit)) }
         )

@@ -11,6 +11,7 @@
 local STRIDE = 10
 local count = #ARGV / STRIDE
 local ids = {}
+local known = {}
 local anyRunnable = false
 local anyDelayed = false
 
@@ -56,9 +57,10 @@ local function deduplicate(de, id, job)
     end
     if de.replace and call('ZREM', DELAYED, owner) == 1 then
         eraseJob(owner)
+        known[owner] = nil
         call('DEL', base .. 'dn:' .. de.id)
-        emit('removed', owner, 'prev', 'delayed')
-        emit('deduplicated', id, 'deduplicationId', de.id, 'deduplicatedJobId', owner)
+        emit('removed', 'jobId', owner, 'prev', 'delayed')
+        emit('deduplicated', 'jobId', id, 'deduplicationId', de.id, 'deduplicatedJobId', owner)
         own(not de.extend)
         return nil
     end
@@ -69,24 +71,32 @@ local function deduplicate(de, id, job)
             call('SET', key, owner, 'PX', whole(ttl))
         end
     end
-    emit('deduplicated', owner, 'deduplicationId', de.id, 'deduplicatedJobId', id)
+    emit('deduplicated', 'jobId', owner, 'deduplicationId', de.id, 'deduplicatedJobId', id)
     return owner
 end
 
+-- All ids in one look; which of them are taken is asked only where one is.
+local keys = {}
+for index = 1, count do
+    local id = ARGV[index * STRIDE - 6]
+    if id == '' then
+        id = whole(nextId + index)
+    end
+    ids[index], keys[index] = id, base .. id
+end
+local anyTaken = call('EXISTS', unpack(keys)) > 0
+
+collected = {}
 for index = 0, count - 1 do
     local at = index * STRIDE
-    local name, data, opts, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    local name, data, opts, id = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ids[index + 1]
     local delay, priority, lifo = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), ARGV[at + 7] == '1'
     local organisation, trace, rate = ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
 
-    nextId = nextId + 1
-    if id == '' then
-        id = whole(nextId)
-    end
     local standsFor = nil
     local more = { 'acc', whole(accepted + index) }
-    if call('EXISTS', base .. id) == 1 then
-        emit('duplicated', id)
+    if known[id] or (anyTaken and call('EXISTS', base .. id) == 1) then
+        emit('duplicated', 'jobId', id)
         standsFor = id
     elseif string.find(opts, '"de":', 1, true) then
         local de = decode(opts).de
@@ -108,10 +118,13 @@ for index = 0, count - 1 do
             more[#more + 1], more[#more + 2] = 'rate', rate
         end
         create(id, name, data, opts, delay, priority, lifo, organisation ~= '' and organisation, more)
+        known[id] = true
         anyRunnable = anyRunnable or delay <= 0
         anyDelayed = anyDelayed or delay > 0
     end
 end
+
+pushCollected()
 
 -- No consumer of ours has worked here for long: whoever does finds everything in the layout.
 if not share and meta[7] then
@@ -127,4 +140,5 @@ end
 if anyDelayed then
     markDelayed()
 end
+settle()
 return ids

@@ -25,7 +25,8 @@ end
 local next = prefix .. whole(due)
 call('ZADD', REPEAT, whole(due), id)
 if call('EXISTS', base .. next) == 1 then
-    emit('duplicated', next)
+    emit('duplicated', 'jobId', next)
+    settle()
     return next
 end
 call('HINCRBY', scheduler, 'ic', 1)
@@ -41,4 +42,5 @@ if due > now then
 else
     wake()
 end
+settle()
 return next

@@ -22,13 +22,6 @@ local REPEAT = base .. 'repeat'
 local STANDING = base .. 'fair:standing'
 local BACKLOGS = base .. 'fair:backlogs'
 
--- What a consumer is told of a job. `attemptsMade` and `stalledCounter` are the names of version 4; `rate` and `slot` are
--- our own: the limit of the job's key, and that it has had its turn under it.
-local FIELDS = {
-    'name', 'data', 'opts', 'timestamp', 'atm', 'ats', 'stc', 'acc', 'org', 'trace', 'defa', 'stacktrace', 'rjk',
-    'priority', 'attemptsMade', 'stalledCounter', 'rate', 'slot',
-}
-
 local time = call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
@@ -51,8 +44,11 @@ local function whole(number)
     return string.format('%.0f', number)
 end
 
-local function emit(event, id, ...)
-    call('XADD', EVENTS, 'MAXLEN', '~', maxEvents, '*', 'event', event, 'jobId', id, ...)
+local NOW = whole(now)
+
+-- The stream is trimmed once for all events of a script, by `settle`.
+local function emit(event, ...)
+    call('XADD', EVENTS, '*', 'event', event, ...)
 end
 
 -- Where runnable jobs go. Version 5 keeps them in `paused` while a queue is paused, and its resume renames that list
@@ -92,49 +88,114 @@ local function pushPrioritized(id, priority)
     call('ZADD', PRIORITIZED, whole(priority * 4294967296 + turn % 4294967296), id)
 end
 
+-- While this is a table, jobs for the end of `runnable` are collected in it, for `pushCollected`.
+local collected = nil
+
 local function place(id, priority, first)
     if priority > 0 then
         pushPrioritized(id, priority)
+    elseif first then
+        call('RPUSH', runnable, id)
+    elseif collected then
+        collected[#collected + 1] = id
     else
-        call(first and 'RPUSH' or 'LPUSH', runnable, id)
+        call('LPUSH', runnable, id)
     end
+end
+
+local function pushCollected()
+    if #collected > 0 then
+        call('LPUSH', runnable, unpack(collected))
+    end
+    collected = nil
 end
 
 local function backlogOf(org)
     return base .. 'fair:org:' .. org
 end
 
+-- What this script has read and changed of `STANDING`; `settle` writes it.
+local counts, changed = {}, {}
+
+local function standing(org)
+    local count = counts[org]
+    if not count then
+        count = tonumber(call('HGET', STANDING, org) or nil) or 0
+        counts[org] = count
+    end
+    return count
+end
+
 -- More or fewer runnable jobs of an organisation stand in the layout.
 local function stand(org, by)
-    if share and org and by ~= 0 then
-        call('HINCRBY', STANDING, org, by)
-        call('HINCRBY', STANDING, 'total', by)
+    if share and org then
+        local before = standing(org)
+        local after = math.max(0, before + by)
+        if after ~= before then
+            counts[org] = after
+            counts.total = math.max(0, standing('total') + after - before)
+            changed[org] = true
+        end
     end
+end
+
+-- Counts anew from nothing.
+local function forgetStanding()
+    call('DEL', STANDING)
+    counts, changed = {}, {}
+end
+
+-- What every script that moves jobs ends with.
+local function settle()
+    local set, gone = { 'total', counts.total }, {}
+    for org in pairs(changed) do
+        if counts[org] > 0 then
+            set[#set + 1], set[#set + 2] = org, counts[org]
+        else
+            gone[#gone + 1] = org
+        end
+    end
+    if next(changed) then
+        call('HSET', STANDING, unpack(set))
+        if #gone > 0 then
+            call('HDEL', STANDING, unpack(gone))
+        end
+    end
+    call('XTRIM', EVENTS, 'MAXLEN', '~', maxEvents)
 end
 
 -- Whether jobs of other producers, which are one tenant together, stand in the way of all others.
 local flood = nil
 local function isFlooded()
     if flood == nil then
-        flood = call('LLEN', runnable) - (tonumber(call('HGET', STANDING, 'total') or nil) or 0) > share
+        flood = call('LLEN', runnable) + (collected and #collected or 0) - standing('total') > share
     end
     return flood
+end
+
+local backlogs = {}
+local function hasBacklog(org)
+    if backlogs[org] == nil then
+        backlogs[org] = call('EXISTS', backlogOf(org)) == 1
+    end
+    return backlogs[org]
 end
 
 -- Makes a job runnable behind those of its kind; `first` puts a job without priority in front of them. One whose
 -- organisation has its share in the layout already waits beside it, in the order of its kind.
 local function push(id, priority, first, org)
     if share and org then
-        local backlog = backlogOf(org)
-        local standing = tonumber(call('HGET', STANDING, org) or nil) or 0
-        if standing >= share or call('EXISTS', backlog) == 1 or isFlooded() then
+        if standing(org) >= share or hasBacklog(org) or isFlooded() then
             local turn = call('INCR', base .. 'fair:pc')
             local score = priority * 4294967296 + turn % 4294967296
             if first and priority == 0 then
                 score = -turn
             end
-            call('ZADD', backlog, whole(score), id)
-            call('ZADD', BACKLOGS, 'NX', whole(micros), org)
+            call('ZADD', backlogOf(org), whole(score), id)
+            if not hasBacklog(org) then
+                backlogs[org] = true
+                call('ZADD', BACKLOGS, 'NX', whole(micros), org)
+            end
             return
         end
         stand(org, 1)
@@ -151,7 +212,8 @@ local function moveUp(org, room, first)
         place(moved[index], score > 0 and math.floor(score / 4294967296) or 0, first)
     end
     stand(org, #moved / 2)
-    if call('EXISTS', backlog) == 0 then
+    backlogs[org] = #moved >= 2 * room and call('EXISTS', backlog) == 1
+    if not backlogs[org] then
         call('ZREM', BACKLOGS, org)
     end
     return #moved / 2
@@ -159,16 +221,13 @@ end
 
 -- Gives an organisation its share again.
 local function refill(org)
-    return moveUp(org, share - math.max(0, tonumber(call('HGET', STANDING, org) or nil) or 0), false)
+    return moveUp(org, math.max(0, share - standing(org)), false)
 end
 
 -- Takes `by` from what an organisation has standing and lets as many move up.
 local function yield(org, by)
     stand(org, -by)
-    if (tonumber(call('HGET', STANDING, org) or nil) or 0) < 0 then
-        call('HDEL', STANDING, org)
-    end
-    if call('EXISTS', backlogOf(org)) == 1 and not isFlooded() then
+    if hasBacklog(org) and not isFlooded() then
         refill(org)
     end
 end
@@ -180,7 +239,7 @@ local function pushDelayed(id, due)
     local last = call('ZREVRANGEBYSCORE', DELAYED, whole(top), whole(floor), 'WITHSCORES', 'LIMIT', 0, 1)
     local score = last[2] and math.min(tonumber(last[2]) + 1, top) or floor
     call('ZADD', DELAYED, whole(score), id)
-    emit('delayed', id, 'delay', whole(due))
+    emit('delayed', 'jobId', id, 'delay', whole(due))
 end
 
 -- Makes due jobs runnable, a bounded number in one call. `rdy` is our own field: since when a job has been runnable.
@@ -195,8 +254,8 @@ local function promote()
         -- One that is gone, or is no job at all, has no name and is forgotten.
         if not fields.err and (fields[3] or fields[1]) then
             push(id, tonumber(fields[1] or nil) or 0, false, fields[2])
-            call('HSET', base .. id, 'delay', 0, 'rdy', whole(now))
-            emit('waiting', id, 'prev', 'delayed')
+            call('HSET', base .. id, 'delay', 0, 'rdy', NOW)
+            emit('waiting', 'jobId', id, 'prev', 'delayed')
         end
     end
     wake()
@@ -205,23 +264,34 @@ end
 -- Writes a job and puts it where it belongs. `more` are further fields and values.
 local function create(id, name, data, opts, delay, priority, lifo, org, more)
     call(
-        'HSET', base .. id, 'name', name, 'data', data, 'opts', opts, 'timestamp', whole(now), 'delay', whole(delay),
-        'priority', priority, unpack(more)
+        'HSET', base .. id, 'name', name, 'data', data, 'opts', opts, 'timestamp', NOW, 'delay',
+        delay > 0 and whole(delay) or '0', 'priority', priority, unpack(more)
     )
-    emit('added', id, 'name', name)
+    emit('added', 'jobId', id, 'name', name)
     if delay > 0 then
         pushDelayed(id, now + delay)
     else
         push(id, priority, lifo, org)
-        emit('waiting', id)
+        emit('waiting', 'jobId', id)
+    end
+end
+
+-- Deletes jobs with all that hangs on them, flows' records too.
+local function eraseJobs(ids)
+    for from = 1, #ids, 500 do
+        local keys = {}
+        for index = from, math.min(from + 499, #ids) do
+            local job = base .. ids[index]
+            local at = #keys
+            keys[at + 1], keys[at + 2], keys[at + 3] = job, job .. ':logs', job .. ':dependencies'
+            keys[at + 4], keys[at + 5], keys[at + 6] = job .. ':processed', job .. ':failed', job .. ':unsuccessful'
+        end
+        call('DEL', unpack(keys))
     end
 end
 
 local function eraseJob(id)
-    local job = base .. id
-    call(
-        'DEL', job, job .. ':logs', job .. ':dependencies', job .. ':processed', job .. ':failed', job .. ':unsuccessful'
-    )
+    eraseJobs({ id })
 end
 
 local function decode(text)

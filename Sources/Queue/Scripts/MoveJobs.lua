@@ -25,7 +25,7 @@ for _, id in ipairs(ids) do
             end
             call('HSET', job, 'rdy', whole(now))
             push(id, tonumber(fields[2] or nil) or 0, false, fields[3])
-            emit('waiting', id, 'prev', from)
+            emit('waiting', 'jobId', id, 'prev', from)
             moved = moved + 1
         end
     end
@@ -33,4 +33,5 @@ end
 if moved > 0 then
     wake()
 end
+settle()
 return moved

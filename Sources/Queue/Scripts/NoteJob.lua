@@ -8,7 +8,8 @@ if call('EXISTS', job) == 0 then
 end
 if ARGV[2] == 'progress' then
     call('HSET', job, 'progress', ARGV[3])
-    emit('progress', ARGV[1], 'data', ARGV[3])
+    emit('progress', 'jobId', ARGV[1], 'data', ARGV[3])
+    settle()
 else
     call('RPUSH', job .. ':logs', ARGV[3])
     call('LTRIM', job .. ':logs', -tonumber(ARGV[4]), -1)

@@ -11,7 +11,7 @@ if ARGV[1] == 'pause' then
     end
     call('HSET', META, 'paused', 1)
     call('DEL', MARKER)
-    call('XADD', EVENTS, 'MAXLEN', '~', maxEvents, '*', 'event', 'paused')
+    emit('paused')
     return 1
 end
 
@@ -35,6 +35,6 @@ else
     markDelayed()
 end
 if changed == 1 then
-    call('XADD', EVENTS, 'MAXLEN', '~', maxEvents, '*', 'event', 'resumed')
+    emit('resumed')
 end
 return changed

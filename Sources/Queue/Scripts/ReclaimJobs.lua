@@ -8,8 +8,8 @@ for index = #active, 1, -1 do
     local id = active[index]
     local lock = base .. id .. ':lock'
     if call('GET', lock) == ARGV[1] then
-        local fields = call('HMGET', base .. id, unpack(FIELDS))
-        if fields[1] then
+        local fields = call('HGETALL', base .. id)
+        if #fields > 0 then
             call('SET', lock, ARGV[1], 'PX', ARGV[2])
             jobs[#jobs + 1] = { id, fields }
         end

@@ -16,7 +16,6 @@ if call('EXISTS', CHECK) == 1 then
     return { {}, {} }
 end
 call('SET', CHECK, whole(now), 'PX', ARGV[1])
-call('XTRIM', EVENTS, 'MAXLEN', '~', maxEvents)
 
 local recovered = {}
 local exhausted = {}
@@ -44,23 +43,23 @@ for _, id in ipairs(suspects) do
             call('HSET', job, 'rdy', whole(now))
             call('RPUSH', runnable, id)
             stand(fields[5], 1)
-            emit('waiting', id, 'prev', 'active')
-            emit('stalled', id)
+            emit('waiting', 'jobId', id, 'prev', 'active')
+            emit('stalled', 'jobId', id)
             recovered[#recovered + 1] = id
         end
     end
 end
 
 -- Other workers take jobs without counting them, so what stands is counted anew where that is quick.
-local backlogs = call('ZRANGE', BACKLOGS, 0, 999)
-if share and #backlogs > 0 then
-    local standing = call('LRANGE', WAIT, 0, 1999)
+local owners = call('ZRANGE', BACKLOGS, 0, 999)
+if share and #owners > 0 then
+    local ids = call('LRANGE', WAIT, 0, 1999)
     for _, id in ipairs(call('ZRANGE', PRIORITIZED, 0, 1999)) do
-        standing[#standing + 1] = id
+        ids[#ids + 1] = id
     end
-    if #standing < 2000 then
-        call('DEL', STANDING)
-        for _, id in ipairs(standing) do
+    if #ids < 2000 then
+        forgetStanding()
+        for _, id in ipairs(ids) do
             local org = redis.pcall('HGET', base .. id, 'org')
             if type(org) == 'string' then
                 stand(org, 1)
@@ -69,12 +68,12 @@ if share and #backlogs > 0 then
     end
     flood = nil
     if not isFlooded() then
-        for _, org in ipairs(backlogs) do
+        for _, org in ipairs(owners) do
             refill(org)
         end
     end
 end
-if #recovered > 0 or #backlogs > 0 then
+if #recovered > 0 or #owners > 0 then
     wake()
 end
 
@@ -82,4 +81,5 @@ local active = call('LRANGE', ACTIVE, 0, -1)
 for first = 1, #active, 1000 do
     call('SADD', STALLED, unpack(active, first, math.min(first + 999, #active)))
 end
+settle()
 return { recovered, exhausted }

@@ -27,7 +27,7 @@ local function removeOne(id)
     for _, state in ipairs({ 'completed', 'failed', 'delayed', 'waiting-children' }) do
         if call('ZREM', base .. state, id) == 1 then
             free(id)
-            return emit('removed', id, 'prev', state)
+            return emit('removed', 'jobId', id, 'prev', state)
         end
     end
     if org and call('ZREM', backlogOf(org), id) == 1 then
@@ -35,11 +35,11 @@ local function removeOne(id)
             call('ZREM', BACKLOGS, org)
         end
         free(id)
-        return emit('removed', id, 'prev', 'waiting')
+        return emit('removed', 'jobId', id, 'prev', 'waiting')
     end
     if call('LREM', WAIT, 1, id) + call('LREM', PAUSED, 1, id) + call('ZREM', PRIORITIZED, id) > 0 then
         free(id)
-        emit('removed', id, 'prev', 'waiting')
+        emit('removed', 'jobId', id, 'prev', 'waiting')
         if share and org then
             yield(org, 1)
         end
@@ -90,7 +90,7 @@ elseif ARGV[1] == 'waiting' then
         end
     end
     if removed == 0 then
-        call('DEL', STANDING)
+        forgetStanding()
         local org = call('ZRANGE', BACKLOGS, 0, 0)[1]
         if org then
             local waiting = call('ZPOPMIN', backlogOf(org), most)
@@ -114,6 +114,7 @@ else
     end
 end
 if ARGV[1] ~= 'ids' and ARGV[1] ~= 'erased' and removed > 0 then
-    call('XADD', EVENTS, 'MAXLEN', '~', maxEvents, '*', 'event', 'cleaned', 'count', removed)
+    emit('cleaned', 'count', removed)
 end
+settle()
 return removed

@@ -8,7 +8,7 @@ if previous then
     local pending = 'repeat:' .. id .. ':' .. whole(previous)
     if call('ZREM', DELAYED, pending) == 1 then
         eraseJob(pending)
-        emit('removed', pending, 'prev', 'delayed')
+        emit('removed', 'jobId', pending, 'prev', 'delayed')
     end
 end
 return math.max(call('ZREM', REPEAT, id), call('DEL', REPEAT .. ':' .. id))

@@ -8,10 +8,15 @@
 local lost = {}
 local anyStalled = call('EXISTS', STALLED) == 1
 
+local locks = {}
+for index = 2, #ARGV, 2 do
+    locks[#locks + 1] = base .. ARGV[index] .. ':lock'
+end
+local holders = call('MGET', unpack(locks))
+
 for index = 2, #ARGV, 2 do
     local id, token = ARGV[index], ARGV[index + 1]
-    local lock = base .. id .. ':lock'
-    local holder = call('GET', lock)
+    local lock, holder = locks[index / 2], holders[index / 2]
     if holder == token or (not holder and call('LPOS', ACTIVE, id)) then
         call('SET', lock, token, 'PX', ARGV[1])
         if anyStalled then

@@ -1,30 +1,37 @@
 -- Ends the runs of jobs, then fetches further ones: one call for each turn of a consumer.
 --
 -- ARGV: [1] how many jobs to fetch at most, [2] their token, [3] the duration of their locks in ms, [4] of how many
--- minutes the metrics are kept (0 = none are), [5] how many endings follow, then per ending ten values: id, token, kind,
--- value, stacktrace ('' = unchanged), delay in ms, '1' to put it in front (retry) or '1' when its attempts are used up
--- (failed), keep: count, age in s, limit.
+-- minutes the metrics are kept (0 = none are), [5] how many jobs the worker lets start in [6] ms ('' = it sets no bound),
+-- [7] how many rules of keeping follow, each of three values: count, age in s, limit. Then per ending eight values: id,
+-- token, kind, value, stacktrace ('' = unchanged), number, attempts made before, deduplication ('' = none).
 --
---   completed  value = result, JSON              failed  value = reason
---   retry      value = reason; at once           delay   value = reason; after the delay
---   snooze     after the delay, no attempt       wait    back to the front, no attempt
+--   completed  value = result, JSON; number = its rule of keeping
+--   failed     value = reason; number = its rule; `exhausted` where its attempts are used up
+--   retry      value = reason; at once, `retry-first` in front
+--   delay      value = reason; after so many ms
+--   snooze     after so many ms, no attempt
+--   wait       back to the front, no attempt; `limit` lets nothing of the queue start for so many ms
 --
 -- Returns {codes, jobs, ms, state}: a code per ending (0, or -1 no such job, -2 lock expired, -3 not active, -6 another's
--- lock, -100 broken: then nothing was changed); per job its id and FIELDS, nil where absent; ms until it is worth
--- asking again (-1 = unknown); 'open', 'paused', 'full' (the queue's own concurrency) or 'limited' (its rate).
+-- lock, -100 broken: what its key holds is no job, and it is forgotten); per job its id and its fields and values; ms until
+-- it is worth asking again (-1 = unknown); 'open', 'paused', 'full' (the queue's own concurrency) or 'limited' (its rate).
 --
--- A job that has stalled comes alone: if it brings its worker down again, its neighbours lose nothing.
+-- What many endings have in common is read and written by one command for all: most of what a job costs Redis is the
+-- number of commands, not what they do. A job that has stalled comes alone: if it brings its worker down again, its
+-- neighbours lose nothing.
 
-local STRIDE = 10
+local STRIDE = 8
 
 local wanted, token, lockMs, points = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
-local endings = tonumber(ARGV[5])
+local rules = tonumber(ARGV[7])
+local first = 7 + rules * 3
+local endings = (#ARGV - first) / STRIDE
 local codes = {}
 local retention = {}
-local anyStalled = endings > 0 and call('EXISTS', STALLED) == 1
 local anyRunnable = false
 local anyDelayed = false
-local anyFinished = false
+local erased = {}
+local sorted = { completed = {}, failed = {} }
 local finished = { completed = 0, failed = 0 }
 
 -- A simple deduplication ends with its job; one with a time to live ends by itself. What it held off while the job ran
@@ -63,117 +70,168 @@ local function releaseDeduplication(id, deduplication)
     anyDelayed = anyDelayed or delay > 0
 end
 
-local function finish(id, state, field, value, attempts, keepCount, keepAge, keepLimit)
-    local job = base .. id
-    if keepCount == 0 then
-        eraseJob(id)
+local function finish(at, id, job, state, attempts)
+    local field = state == 'completed' and 'returnvalue' or 'failedReason'
+    local value, stacktrace, rule = ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
+    if ARGV[at + 8] ~= '' then
+        releaseDeduplication(id, ARGV[at + 8])
+    end
+    if ARGV[5 + rule * 3] == '0' then
+        erased[#erased + 1] = id
     else
-        call('ZADD', base .. state, whole(now), id)
-        call('HSET', job, field, value, 'finishedOn', whole(now), 'atm', attempts)
+        if stacktrace ~= '' then
+            call('HSET', job, field, value, 'finishedOn', NOW, 'atm', attempts, 'stacktrace', stacktrace)
+        else
+            call('HSET', job, field, value, 'finishedOn', NOW, 'atm', attempts)
+        end
         if state == 'failed' then
             call('HDEL', job, 'defa')
         end
-        retention[state .. ':' .. keepCount .. ':' .. keepAge] = { state, keepCount, keepAge, keepLimit }
+        local set = sorted[state]
+        set[#set + 1], set[#set + 2] = NOW, id
+        retention[state .. rule] = { state, rule }
     end
-    emit(state, id, field, value, 'prev', 'active')
+    emit(state, 'jobId', id, field, value, 'prev', 'active')
+    finished[state] = finished[state] + 1
 end
 
-local function retain(state, count, age, limit)
+local function retain(state, rule)
     local set = base .. state
+    local count, age, limit = tonumber(ARGV[5 + rule * 3]), tonumber(ARGV[6 + rule * 3]), tonumber(ARGV[7 + rule * 3])
     if age > 0 then
         local old = call('ZRANGEBYSCORE', set, '-inf', whole(now - age * 1000), 'LIMIT', 0, limit)
-        for _, id in ipairs(old) do
-            eraseJob(id)
-        end
         if #old > 0 then
+            eraseJobs(old)
             call('ZREM', set, unpack(old))
         end
     end
     if count > 0 then
         local surplus = math.min(call('ZCARD', set) - count, limit)
         if surplus > 0 then
-            for _, id in ipairs(call('ZRANGE', set, 0, surplus - 1)) do
-                eraseJob(id)
-            end
+            eraseJobs(call('ZRANGE', set, 0, surplus - 1))
             call('ZREMRANGEBYRANK', set, 0, surplus - 1)
         end
     end
 end
 
-local function stop(at)
-    local id, kind, value, stacktrace = ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
-    local delay, flag = tonumber(ARGV[at + 6]), ARGV[at + 7] == '1'
-    local job = base .. id
-
-    local fields = call('HMGET', job, 'name', 'deid', 'atm', 'attemptsMade', 'priority', 'org')
-    if not fields[1] and call('EXISTS', job) == 0 then
-        return -1
-    end
-    local holder = call('GET', job .. ':lock')
-    if not holder then
-        return -2
-    elseif holder ~= ARGV[at + 2] then
-        return -6
-    end
-    if call('LREM', ACTIVE, -1, id) == 0 then
-        return -3
-    end
-    call('DEL', job .. ':lock')
-    if anyStalled then
-        call('SREM', STALLED, id)
-    end
-
-    local attempts = tonumber(fields[3] or fields[4] or 0) + 1
-    local priority = tonumber(fields[5] or nil) or 0
+local function again(at, id, job, kind, attempts)
+    local fields = call('HMGET', job, 'priority', 'org')
+    local priority, org = tonumber(fields[1] or nil) or 0, fields[2]
+    local value, stacktrace, ms = ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6])
     if stacktrace ~= '' then
         call('HSET', job, 'stacktrace', stacktrace)
     end
-
-    if kind == 'completed' or kind == 'failed' then
-        local field = kind == 'completed' and 'returnvalue' or 'failedReason'
-        local count, age, limit = tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
-        if fields[2] then
-            releaseDeduplication(id, fields[2])
-        end
-        finish(id, kind, field, value, attempts, count, age, limit)
-        if kind == 'failed' and flag then
-            emit('retries-exhausted', id, 'attemptsMade', attempts)
-        end
-        finished[kind] = finished[kind] + 1
-        anyFinished = true
-    elseif kind == 'retry' then
-        call('HSET', job, 'failedReason', value, 'atm', attempts, 'rdy', whole(now))
-        push(id, priority, flag, fields[6])
-        emit('waiting', id, 'prev', 'active')
+    if kind == 'retry' or kind == 'retry-first' then
+        call('HSET', job, 'failedReason', value, 'atm', attempts, 'rdy', NOW)
+        push(id, priority, kind == 'retry-first', org)
+        emit('waiting', 'jobId', id, 'prev', 'active')
         anyRunnable = true
-    elseif kind == 'delay' then
-        call('HSET', job, 'failedReason', value, 'atm', attempts, 'delay', whole(delay))
-        pushDelayed(id, now + delay)
-        anyDelayed = true
-    elseif kind == 'snooze' then
-        call('HSET', job, 'delay', whole(delay))
-        pushDelayed(id, now + delay)
+    elseif kind == 'delay' or kind == 'snooze' then
+        if kind == 'delay' then
+            call('HSET', job, 'failedReason', value, 'atm', attempts, 'delay', whole(ms))
+        else
+            call('HSET', job, 'delay', whole(ms))
+        end
+        pushDelayed(id, now + ms)
         anyDelayed = true
     else
+        if kind == 'limit' then
+            call('SET', base .. 'limiter', '9007199254740991', 'PX', whole(math.max(1, ms)))
+        end
         if priority > 0 then
             call('ZADD', PRIORITIZED, whole(priority * 4294967296), id)
         else
             call('RPUSH', runnable, id)
         end
-        stand(fields[6], 1)
-        emit('waiting', id, 'prev', 'active')
+        stand(org, 1)
+        emit('waiting', 'jobId', id, 'prev', 'active')
         anyRunnable = true
     end
-    return 0
 end
 
-for index = 0, endings - 1 do
-    -- One that breaks, on a key of a wrong kind, must not keep the others from ending.
-    local ran, code = pcall(stop, 5 + index * STRIDE)
-    codes[index + 1] = ran and code or -100
+-- Takes jobs out of `active`. Whoever began first mostly ends first: these stand together at the end.
+local function leaveActive(ids)
+    local leaving, left = {}, {}
+    for _, id in ipairs(ids) do
+        leaving[id] = true
+    end
+    local tail = call('LRANGE', ACTIVE, -#ids, -1)
+    local count = 0
+    while count < #tail and leaving[tail[#tail - count]] do
+        local id = tail[#tail - count]
+        leaving[id], left[id] = nil, true
+        count = count + 1
+    end
+    if count > 0 then
+        call('LTRIM', ACTIVE, 0, -1 - count)
+    end
+    for id in pairs(leaving) do
+        left[id] = call('LREM', ACTIVE, -1, id) > 0
+    end
+    return left
 end
-for _, rule in pairs(retention) do
-    retain(rule[1], rule[2], rule[3], rule[4])
+
+local function stop()
+    local keys, locks, ids, free = {}, {}, {}, {}
+    for index = 1, endings do
+        local key = base .. ARGV[first + (index - 1) * STRIDE + 1]
+        keys[index], locks[index] = key, key .. ':lock'
+    end
+    local holders = call('MGET', unpack(locks))
+    local areThere = call('EXISTS', unpack(keys)) == endings
+    for index = 1, endings do
+        local at = first + (index - 1) * STRIDE
+        if not areThere and call('EXISTS', keys[index]) == 0 then
+            codes[index] = -1
+        elseif holders[index] ~= ARGV[at + 2] then
+            codes[index] = holders[index] and -6 or -2
+        else
+            ids[#ids + 1] = ARGV[at + 1]
+        end
+    end
+    if #ids == 0 then
+        return
+    end
+    local left = leaveActive(ids)
+    for index = 1, endings do
+        local at = first + (index - 1) * STRIDE
+        local id, kind = ARGV[at + 1], ARGV[at + 3]
+        if not codes[index] and not left[id] then
+            codes[index] = -3
+        elseif not codes[index] then
+            free[#free + 1] = locks[index]
+            local attempts = tonumber(ARGV[at + 7]) + 1
+            -- One that breaks, on a key of a wrong kind, must not keep the others from ending.
+            local ran
+            if kind == 'completed' or kind == 'failed' then
+                ran = pcall(finish, at, id, keys[index], kind, attempts)
+            elseif kind == 'exhausted' then
+                ran = pcall(finish, at, id, keys[index], 'failed', attempts)
+                if ran then
+                    emit('retries-exhausted', 'jobId', id, 'attemptsMade', attempts)
+                end
+            else
+                ran = pcall(again, at, id, keys[index], kind, attempts)
+            end
+            codes[index] = ran and 0 or -100
+        end
+    end
+    if #free > 0 then
+        call('DEL', unpack(free))
+        call('SREM', STALLED, unpack(ids))
+    end
+    eraseJobs(erased)
+    for state, set in pairs(sorted) do
+        if #set > 0 then
+            call('ZADD', base .. state, unpack(set))
+        end
+    end
+    for _, rule in pairs(retention) do
+        retain(rule[1], rule[2])
+    end
+end
+if endings > 0 then
+    stop()
 end
 
 -- Jobs per minute for dashboards: a list of past minutes, the newest first, and what has been counted so far.
@@ -182,7 +240,7 @@ local function measure(state, count)
     local before = call('HINCRBY', key, 'count', count) - count
     local last = call('HMGET', key, 'prevTS', 'prevCount')
     if not last[1] then
-        call('HSET', key, 'prevTS', whole(now), 'prevCount', 0)
+        call('HSET', key, 'prevTS', NOW, 'prevCount', 0)
         return
     end
     local minutes = math.floor(now / 60000) - math.floor(tonumber(last[1]) / 60000)
@@ -195,7 +253,7 @@ local function measure(state, count)
         call('LPUSH', data, 0)
     end
     call('LTRIM', data, 0, points - 1)
-    call('HSET', key, 'prevTS', whole(now), 'prevCount', whole(before))
+    call('HSET', key, 'prevTS', NOW, 'prevCount', whole(before))
 end
 if points > 0 then
     for state, count in pairs(finished) do
@@ -203,9 +261,6 @@ if points > 0 then
             measure(state, count)
         end
     end
-end
-if endings > 0 then
-    call('XTRIM', EVENTS, 'MAXLEN', '~', maxEvents)
 end
 if anyDelayed then
     markDelayed()
@@ -226,9 +281,13 @@ local function take(limit)
         if #popped == 0 then
             call('DEL', base .. 'pc')
         end
+        local ids = {}
         for index = 1, #popped, 2 do
-            call('LPUSH', ACTIVE, popped[index])
+            ids[#ids + 1] = popped[index]
             taken[#taken + 1] = { popped[index], popped[index + 1] }
+        end
+        if #ids > 0 then
+            call('LPUSH', ACTIVE, unpack(ids))
         end
     end
     return taken
@@ -278,6 +337,28 @@ local function interleave(room)
     end
 end
 
+-- What the fetch itself looks at; `stalledCounter` is the name of version 4. `rate` and `slot` are our own: the limit of the
+-- job's key, and that it has had its turn under it.
+local SEEN = { name = true, ats = true, stc = true, stalledCounter = true, org = true, rate = true, slot = true }
+
+local function fieldsOf(job)
+    local fields = redis.pcall('HGETALL', job)
+    local seen = {}
+    if fields.err then
+        return fields, seen
+    end
+    for index = 1, #fields, 2 do
+        local name = fields[index]
+        if SEEN[name] then
+            seen[name] = fields[index + 1]
+            if name == 'ats' then
+                seen.at = index + 1
+            end
+        end
+    end
+    return fields, seen
+end
+
 local function fetch(limit, duration)
     local jobs = {}
     local given = {}
@@ -295,22 +376,22 @@ local function fetch(limit, duration)
             looked = looked + 1
             local id = entry[1]
             local job = base .. id
-            local fields = redis.pcall('HMGET', job, unpack(FIELDS))
-            if fields.err or not fields[1] then
+            local fields, seen = fieldsOf(job)
+            if not seen.name then
                 -- A job that was removed while it waited, or a marker of very old versions: there is nothing to run.
                 call('LREM', ACTIVE, 1, id)
             else
-                local stalled = tonumber(fields[7] or fields[16] or 0) > 0
+                local stalled = tonumber(seen.stc or seen.stalledCounter or 0) > 0
                 if stalled and #jobs > 0 then
                     putBack(taken, index)
                     isFull = true
                     break
                 end
-                local org = fields[9]
+                local org = seen.org
                 if org then
                     given[org] = (given[org] or 0) + 1
                 end
-                local rate = fields[17] and not fields[18] and decode(fields[17])
+                local rate = seen.rate and not seen.slot and decode(seen.rate)
                 local start = rate and rate.key and turn(rate) or now
                 if start > now then
                     call('LREM', ACTIVE, 1, id)
@@ -318,14 +399,15 @@ local function fetch(limit, duration)
                     pushDelayed(id, start)
                     anyDelayed = true
                 else
-                    local started = tonumber(fields[6] or 0) + 1
-                    fields[6] = started
+                    local started = tonumber(seen.ats or 0) + 1
+                    local at = seen.at or #fields + 2
+                    fields[at - 1], fields[at] = 'ats', started
                     call('SET', job .. ':lock', token, 'PX', lockMs)
-                    call('HSET', job, 'processedOn', whole(now), 'ats', started)
-                    if fields[18] then
+                    call('HSET', job, 'processedOn', NOW, 'ats', started)
+                    if seen.slot then
                         call('HDEL', job, 'slot')
                     end
-                    emit('active', id, 'prev', 'waiting')
+                    emit('active', 'jobId', id, 'prev', 'waiting')
                     jobs[#jobs + 1] = { id, fields }
                     if stalled then
                         putBack(taken, index + 1)
@@ -342,7 +424,7 @@ local function fetch(limit, duration)
             given = {}
             -- Nothing stands any more, whatever was counted: a foreign worker took it. Everybody moves up.
             if #jobs < limit and not isFull and call('EXISTS', WAIT, PRIORITIZED) == 0 then
-                call('DEL', STANDING)
+                forgetStanding()
                 for _, org in ipairs(call('ZRANGE', BACKLOGS, 0, 99)) do
                     refill(org)
                 end
@@ -364,7 +446,8 @@ local ms = -1
 promote()
 if wanted > 0 then
     local room = wanted
-    local max, duration = tonumber(meta[3] or nil), nil
+    -- The queue's own bound goes before the worker's, its time after.
+    local max, duration = tonumber(meta[3] or nil) or tonumber(ARGV[5]), nil
     if paused then
         state, room = 'paused', 0
     elseif cap then
@@ -373,22 +456,21 @@ if wanted > 0 then
             state = 'full'
         end
     end
-    if max and room > 0 then
-        local started = tonumber(call('GET', base .. 'limiter') or nil) or 0
-        duration = meta[4] or '1000'
-        if started < max then
-            room = math.min(room, max - started)
+    -- A limit by hand holds where no bound is set, too.
+    local started = room > 0 and tonumber(call('GET', base .. 'limiter') or nil) or 0
+    local most = max or 9007199254740991
+    if started >= most then
+        ms = call('PTTL', base .. 'limiter')
+        if ms > 0 then
+            state, room = 'limited', 0
         else
-            ms = call('PTTL', base .. 'limiter')
-            if ms > 0 then
-                state, room = 'limited', 0
-            elseif ms == 0 then
-                call('DEL', base .. 'limiter')
-            end
-            if ms <= 0 then
-                ms = -1
-            end
+            call('DEL', base .. 'limiter')
+            started, ms = 0, -1
         end
+    end
+    if max and room > 0 then
+        duration = ARGV[6] ~= '' and ARGV[6] or meta[4] or '1000'
+        room = math.min(room, max - started)
     end
     local isCut = false
     if room > 0 then
@@ -412,7 +494,8 @@ end
 if (#jobs > 0 or anyRunnable or (cap and endings > 0)) and call('EXISTS', WAIT, PRIORITIZED) > 0 then
     wake()
 end
-if anyFinished and call('EXISTS', WAIT, PAUSED, ACTIVE, PRIORITIZED) == 0 then
-    call('XADD', EVENTS, 'MAXLEN', '~', maxEvents, '*', 'event', 'drained')
+if finished.completed + finished.failed > 0 and call('EXISTS', WAIT, PAUSED, ACTIVE, PRIORITIZED) == 0 then
+    emit('drained')
 end
+settle()
 return { codes, jobs, ms, state }

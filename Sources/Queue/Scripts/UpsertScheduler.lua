@@ -33,7 +33,7 @@ if pending then
         + call('LREM', PAUSED, 1, pending)
     if found > 0 then
         eraseJob(pending)
-        emit('removed', pending, 'prev', 'delayed')
+        emit('removed', 'jobId', pending, 'prev', 'delayed')
     end
 end
 
@@ -71,4 +71,5 @@ if due > now then
 else
     wake()
 end
+settle()
 return prefix .. whole(due)

@@ -50,7 +50,7 @@ import Testing
                 as: jane,
                 body: [
                     "name": "Urgent", "content": "We hurry.",
-                    "actions": [["type": "set_priority", "priority": "urgent"]],
+                    "actions": [["type": "set_priority", "value": "urgent"]],
                 ]
             )
             _ = try await world.call(

@@ -127,13 +127,15 @@ final class PrivateRedis: Sendable {
 
     var url: String { "redis://127.0.0.1:\(port)" }
 
-    func start() throws {
+    /// `asCluster` makes it a node of a cluster, the only one once it has been given the slots.
+    func start(asCluster: Bool = false) throws {
         let server = Process()
         server.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
         server.arguments = [
             "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "yes",
             "--appendfsync", "always",
         ]
+        if asCluster { server.arguments? += ["--cluster-enabled", "yes"] }
         server.standardOutput = FileHandle.nullDevice
         try server.run()
         process.withLock { $0 = server }

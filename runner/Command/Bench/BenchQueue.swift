@@ -60,7 +60,9 @@ struct BenchQueue: AsyncParsableCommand {
 
     private func measure(_ server: BenchRedis) async throws {
         let redis = try server.client()
-        let ours = try await OwnQueue(server: server, redis: redis).measure(jobs)
+        let queue = OwnQueue(server: server, redis: redis)
+        let ours = try await queue.measure(jobs)
+        let behind = try await queue.waitBehind(jobs)
         let theirs = try await peer(server)
         let raw = try await benchmark(server)
         await redis.shutdown()
@@ -71,6 +73,7 @@ struct BenchQueue: AsyncParsableCommand {
             [name, value(ours).short, theirs.map { value($0).short } ?? "-", ratio(value)]
         }
         print(Table(["", "here", "bullmq", "ratio"], rows: rows))
+        print("one organisation's single job behind \(jobs) of another, 10 ms each, ten at once: \(behind.short) ms")
         print(raw)
         if theirs == nil { Terminal.error("bullmq is not there: runner/setup --tests") }
     }
@@ -186,6 +189,37 @@ private struct OwnQueue {
         while done.withLock({ $0 }) < count / 400 * 400 { try await Task.sleep(for: .milliseconds(5)) }
         await consumer.stop()
         await run.value
+    }
+
+    /// How long another organisation's job waits that is added while those of one are worked off.
+    func waitBehind(_ count: Int) async throws -> Double {
+        let (loud, quiet) = (UUID(), UUID())
+        let begun = Mutex<ContinuousClock.Instant?>(nil)
+        let runs = Mutex(0)
+        let consumer = Consumer(
+            redis: redis,
+            queue: "shared",
+            options: ConsumerOptions(concurrency: 10),
+            logger: Self.quiet
+        ) { jobs in
+            if jobs.contains(where: { $0.organisation == quiet }) { begun.withLock { $0 = .now } }
+            try? await Task.sleep(for: .milliseconds(10))  // cancelled: the measurement is over
+            runs.withLock { $0 += jobs.count }
+            return jobs.map { _ in .completed() }
+        }
+        let run = Task { await consumer.run() }
+        var job = Self.job
+        job.organisation = loud
+        let batch = [NewJob](repeating: job, count: 100)
+        for _ in 0..<(count / 100) { try await producer.add(batch, to: "shared") }
+        while runs.withLock({ $0 }) < 100 { try await Task.sleep(for: .milliseconds(5)) }
+        job.organisation = quiet
+        let added = ContinuousClock.now
+        try await producer.add(job, to: "shared")
+        while begun.withLock({ $0 }) == nil { try await Task.sleep(for: .milliseconds(1)) }
+        await consumer.stop()
+        await run.value
+        return added.duration(to: begun.withLock { $0 } ?? .now) / .milliseconds(1)
     }
 
     /// From the add, or from its due time, until the handler has the job.

@@ -32,9 +32,9 @@ extension QueueOptions {
         _ body: @escaping @Sendable (QueueControl) async throws -> Int
     ) async throws {
         let name = queue
-        let changed = try await connected { control, redis in
+        let changed = try await connected { control, inspector in
             if selection.all {
-                let concerned = count(try await QueueInspector(redis: redis).counts(name))
+                let concerned = count(try await inspector.counts(name))
                 guard concerned > 0 else { return 0 }
                 try confirmation.ask("\(doing) \(concerned) jobs of \(name)")
             }
@@ -209,7 +209,7 @@ struct AddJob: AsyncParsableCommand {
             attempts: attempts
         )
         let queue = queue
-        let added = try await options.connected { try await Producer(redis: $0).add(job, to: queue) }
+        let added = try await options.connected { try await Producer(redis: $0, prefix: $1).add(job, to: queue) }
         print(options.json ? JSON.object([.init("id", .string(added))]).text : added)
     }
 }

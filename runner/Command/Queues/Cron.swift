@@ -33,8 +33,8 @@ struct ListSchedules: AsyncParsableCommand {
     func run() async throws {
         let bundle = try options.bundle.bundle()
         let functions = try bundle.manifest().functions.filter { $0.trigger.kind == .schedule }
-        let next = try await options.connected { redis in
-            let schedulers = try await JobSchedulers(redis: redis, queue: Schedules.queue).list()
+        let next = try await options.connected { redis, prefix in
+            let schedulers = try await JobSchedulers(redis: redis, prefix: prefix, queue: Schedules.queue).list()
             return Dictionary(schedulers.map { ($0.id, $0.next) }, uniquingKeysWith: { first, _ in first })
         }
         let records = await records(bundle)
@@ -117,8 +117,8 @@ struct RunSchedule: AsyncParsableCommand {
             let known = functions.map(\.name).joined(separator: ", ")
             throw ValidationError("There is no schedule \"\(name)\"; there are \(known).")
         }
-        let id = try await options.connected { redis in
-            try await Producer(redis: redis).add(Schedules.job(of: name), to: Schedules.queue)
+        let id = try await options.connected { redis, prefix in
+            try await Producer(redis: redis, prefix: prefix).add(Schedules.job(of: name), to: Schedules.queue)
         }
         print(options.json ? JSON.object([.init("id", .string(id))]).text : "job \(id) of the queue \(Schedules.queue)")
     }

@@ -35,10 +35,10 @@ struct ListQueues: AsyncParsableCommand {
     @OptionGroup var options: RedisOptions
 
     func run() async throws {
-        let counts = try await options.connected { redis in
+        let counts = try await options.connected { redis, prefix in
             var counts: [(String, QueueCounts)] = []
-            for name in try await QueueControl.names(redis: redis) {
-                counts.append((name, try await QueueInspector(redis: redis).counts(name)))
+            for name in try await QueueControl.names(redis: redis, prefix: prefix) {
+                counts.append((name, try await QueueInspector(redis: redis, prefix: prefix).counts(name)))
             }
             return counts
         }
@@ -69,7 +69,7 @@ struct ShowQueue: AsyncParsableCommand {
     func run() async throws {
         let name = options.queue
         guard let job else {
-            let counts = try await options.connected { _, redis in try await QueueInspector(redis: redis).counts(name) }
+            let counts = try await options.connected { _, inspector in try await inspector.counts(name) }
             return print(options.redis.json ? counts.json(name).text : lines(of: counts.json(name)))
         }
         let (record, log) = try await options.connected { control, _ in

@@ -6,21 +6,26 @@ import Manifest
 import Queue
 import Redis
 
-/// `--json`, and which Redis: `REDIS_URL`, else the private one of a running `runner up`.
+/// `--json`, and which queues: those of `REDIS_URL`, else of the private Redis of a running `runner up`, under `QUEUE_PREFIX`.
 struct RedisOptions: ParsableArguments {
     @OptionGroup var bundle: BundleOptions
 
     @Flag(help: "Print JSON.")
     var json = false
 
-    /// Runs a command on Redis; what Redis says against it is told without a stack of types.
-    func connected<Value: Sendable>(_ body: @Sendable (Redis) async throws -> Value) async throws -> Value {
+    /// Runs a command on Redis, with what its queues' keys begin with; what Redis says against it is told without a stack of
+    /// types.
+    func connected<Value: Sendable>(_ body: @Sendable (Redis, _ prefix: String) async throws -> Value) async throws
+        -> Value
+    {
+        let environment = Bootstrap.withAliases(try bundle.bundle().environment())
+        let prefix = environment["QUEUE_PREFIX"].flatMap { $0.isEmpty ? nil : $0 } ?? "bull"
         let redis = Redis(
-            try configuration(),
+            try configuration(environment),
             logger: Logger(label: "redis", factory: { _ in SwiftLogNoOpLogHandler() })
         )
         do {
-            let value = try await body(redis)
+            let value = try await body(redis, prefix)
             await redis.shutdown()
             return value
         } catch let error as RedisError {
@@ -32,11 +37,10 @@ struct RedisOptions: ParsableArguments {
         }
     }
 
-    private func configuration() throws -> RedisConfiguration {
-        let bundle = try bundle.bundle()
-        let environment = Bootstrap.withAliases(try bundle.environment())
+    private func configuration(_ environment: [String: String]) throws -> RedisConfiguration {
         let set = environment["REDIS_URL"].flatMap { $0.isEmpty ? nil : $0 }
-        guard let url = set ?? PrivateAddresses.read(root: bundle.root.path)?.redis else {
+        let root = try bundle.bundle().root.path
+        guard let url = set ?? PrivateAddresses.read(root: root)?.redis else {
             throw ValidationError("No Redis: set REDIS_URL, or start `runner up`, whose private Redis is then used.")
         }
         do {
@@ -56,16 +60,19 @@ struct QueueOptions: ParsableArguments {
 
     /// - Throws: a validation error where no queue has this name.
     func connected<Value: Sendable>(
-        _ body: @Sendable (QueueControl, Redis) async throws -> Value
+        _ body: @Sendable (QueueControl, QueueInspector) async throws -> Value
     ) async throws -> Value {
         let queue = queue
-        return try await redis.connected { redis in
-            let names = try await QueueControl.names(redis: redis)
+        return try await redis.connected { redis, prefix in
+            let names = try await QueueControl.names(redis: redis, prefix: prefix)
             guard names.contains(queue) else {
                 let known = names.isEmpty ? "there are none yet" : "there are \(names.joined(separator: ", "))"
                 throw ValidationError("There is no queue \"\(queue)\"; \(known).")
             }
-            return try await body(QueueControl(redis: redis, queue: queue), redis)
+            return try await body(
+                QueueControl(redis: redis, prefix: prefix, queue: queue),
+                QueueInspector(redis: redis, prefix: prefix)
+            )
         }
     }
 }
