@@ -67,6 +67,8 @@ extension Migration {
         Migration(15, "analytics", PackageResources._015_analytics_sql),
         Migration(16, "apply_changes", PackageResources._016_apply_changes_sql),
         Migration(17, "send_webhooks", PackageResources._017_send_webhooks_sql),
+        Migration(18, "send_messages", PackageResources._018_send_messages_sql),
+        Migration(19, "channel_templates", PackageResources._019_channel_templates_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
