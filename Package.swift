@@ -88,7 +88,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]
         ),
-        floor("Connectors", ["Security", logging]),
+        floor("Connectors", ["Egress", "Security", logging]),
         floor(
             "Helpdesk",
             ["Functions", "Connectors", "Egress", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
@@ -139,7 +139,7 @@ let package = Package(
         tests(of: "Fleet"),
         tests(of: "Dashboard", ["Postgres"]),
         tests(of: "Schema", ["Postgres", logging]),
-        tests(of: "Connectors", ["Security"]),
+        tests(of: "Connectors", ["Egress", "Security", logging]),
         tests(of: "Manifest"),
         tests(
             of: "Host",
@@ -157,6 +157,9 @@ let package = Package(
             exclude: ["Peers"],
             swiftSettings: settings
         ),
-        tests(of: "Helpdesk", ["Connectors", "Functions", "Mail", "Postgres", "Redis", "Queue", "Security", logging]),
+        tests(
+            of: "Helpdesk",
+            ["Connectors", "Egress", "Functions", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+        ),
     ]
 )

@@ -19,8 +19,54 @@ package protocol Connector: Sendable {
     ///   not the channel's format. What is well-formed but of no use is left out silently.
     func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent]
 
-    /// Sends one message. Never throws: every end is one of the classes of ``SendResult``.
-    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult
+    /// The calls that a message takes, in their order; each is sent, and its outcome recorded, by itself.
+    func parts(of message: OutboundMessage) -> [OutboundMessage]
+
+    /// Sends one part of a message. Never throws: every end is one of the classes of ``SendResult``.
+    func send(_ message: OutboundMessage, through account: ChannelAccount, at providers: Providers) async -> SendReport
+
+    /// Looks for a part whose answer was lost among what the provider shows of the conversation.
+    ///
+    /// - Parameters:
+    ///   - message: the part.
+    ///   - moment: when its attempt began; nothing older is it.
+    ///   - account: the channel.
+    ///   - providers: where the provider is.
+    /// - Returns: the provider's id of each message of ours that says the same; none also where the provider can't be asked.
+    func sent(
+        _ message: OutboundMessage,
+        since moment: Date,
+        through account: ChannelAccount,
+        at providers: Providers
+    ) async -> [String]
+
+    /// Exchanges the refresh token for new tokens.
+    func refresh(_ account: ChannelAccount, at providers: Providers) async -> RefreshResult
+}
+
+extension Connector {
+    package func parts(of message: OutboundMessage) -> [OutboundMessage] { [message] }
+
+    package func sent(
+        _ message: OutboundMessage,
+        since moment: Date,
+        through account: ChannelAccount,
+        at providers: Providers
+    ) async -> [String] { [] }
+
+    package func refresh(_ account: ChannelAccount, at providers: Providers) async -> RefreshResult { .impossible }
+}
+
+/// What came of asking for new tokens.
+package enum RefreshResult: Sendable, Equatable {
+    /// Credentials by name, to be stored at once: the old ones may be good for nothing by now.
+    case refreshed([String: String])
+    /// The account has no refresh token.
+    case impossible
+    /// The provider doesn't take the refresh token: a person has to connect the account again.
+    case refused(SendFault)
+    /// It may work later.
+    case failed(SendFault)
 }
 
 /// The whole body of the answer to a handshake.
@@ -81,6 +127,11 @@ package enum WebhookFault: Error, Sendable, Equatable {
 package enum UnansweredSend: Sendable {
     /// The provider knows our message's id, so sending it again sends it once.
     case resend
-    /// It could arrive twice; the message fails instead, and a person decides.
+    /// The provider's webhooks name our message's id: they are waited for. Where we were listening all the time and nothing
+    /// came, it wasn't accepted.
+    case await
+    /// As before, but nobody promises that the id comes back.
+    case awaitInVain
+    /// It could arrive twice; unless the conversation shows it, the message fails and a person decides.
     case fail
 }

@@ -12,15 +12,3 @@ package enum Connectors {
         }
     }
 }
-
-/// A connector that takes in what its provider tells, and fails what is to be sent instead of holding it for a day that may
-/// not come.
-protocol ReceivingConnector: Connector {}
-
-extension ReceivingConnector {
-    package var unansweredSend: UnansweredSend { .fail }
-
-    package func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult {
-        .message(SendFault("connector_unavailable", "This kind of channel can't send yet."))
-    }
-}

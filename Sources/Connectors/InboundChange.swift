@@ -31,6 +31,8 @@ package struct InboundChange: Sendable, Equatable {
     package var externalId: String?
     /// Our id of that message, where the provider sends it back.
     package var messageId: UUID?
+    /// Which part of that message, where it has several.
+    package var part: OutboundMessage.Part?
     package var person: Sender?
     package var successor: Sender?
     /// The provider's time.
@@ -38,6 +40,8 @@ package struct InboundChange: Sendable, Equatable {
     /// `sent`, `delivered`, `read` or `failed`.
     package var status: String?
     package var fault: SendFault?
+    /// Whoever else would be sent the same would fare no better: a campaign mustn't go on.
+    package var haltsCampaign = false
     package var number: Int64?
     package var emoji: String?
     package var isOptOut: Bool?
@@ -82,11 +86,14 @@ package struct InboundChange: Sendable, Equatable {
     }
 
     /// A message of our side, which the provider shows us as it shows the contact's.
-    static func echo(_ message: InboundMessage, ours: UUID? = nil) -> InboundChange {
-        InboundChange(
+    static func echo(
+        _ message: InboundMessage,
+        ours: (id: UUID, part: OutboundMessage.Part)? = nil
+    ) -> InboundChange {
+        var change = InboundChange(
             .echo,
             externalId: message.externalId,
-            messageId: ours,
+            messageId: ours?.id,
             person: message.sender,
             at: message.sentAt,
             text: message.text,
@@ -94,5 +101,7 @@ package struct InboundChange: Sendable, Equatable {
             replyTo: message.replyTo,
             metadata: message.metadata
         )
+        if let ours, ours.part.count > 1 { change.part = ours.part }
+        return change
     }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Security
 
 /// Comments on a company page's posts, and posts that mention it: LinkedIn has no inbox that could be read.
-struct LinkedInConnector: ReceivingConnector {
+struct LinkedInConnector: Connector {
     func handshake(
         _ query: [(name: String, value: String)],
         for account: ChannelAccount
@@ -106,6 +106,10 @@ struct LinkedInConnector: ReceivingConnector {
         var metadata: [String: JSONValue] = [:]
         for name in ["sourcePost", "decoratedSourcePost"] {
             if let value = notification[name] { metadata[name] = value }
+        }
+        // A comment on a comment: answers belong beside it, under the same one.
+        if let parent = decorated(notification)?["object"]?.id, parent.hasPrefix("urn:li:comment:(") {
+            metadata["parentComment"] = .string(parent)
         }
         return metadata.asMetadata
     }

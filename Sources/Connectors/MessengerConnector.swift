@@ -2,7 +2,7 @@ import Foundation
 import Security
 
 /// Messenger and Instagram: two platforms of Meta with one form of events.
-struct MessengerConnector: ReceivingConnector {
+struct MessengerConnector: Connector {
     enum Platform: Sendable {
         case messenger, instagram
 

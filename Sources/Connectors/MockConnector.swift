@@ -48,7 +48,15 @@ struct MockConnector: Connector {
         ]
     }
 
-    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendResult {
+    func send(
+        _ message: OutboundMessage,
+        through account: ChannelAccount,
+        at providers: Providers
+    ) async -> SendReport {
+        SendReport(result(of: message, through: account))
+    }
+
+    private func result(of message: OutboundMessage, through account: ChannelAccount) -> SendResult {
         switch outcome(in: account.settings) {
         case .retry(let times) where message.attempt <= times:
             .retry(after: nil, SendFault("mock_retry", "The mock channel is set to accept a later attempt."))

@@ -60,9 +60,16 @@ enum Meta {
         return body
     }
 
-    /// Our message's id in what we gave the provider to send back: `msg:` and a UUID.
-    static func ours(_ text: String?) -> UUID? {
+    /// Our message's id, and which part of it, in what we gave the provider to send back; see ``OutboundMessage/reference``.
+    static func ours(_ text: String?) -> (id: UUID, part: OutboundMessage.Part)? {
         guard let text, text.hasPrefix("msg:") else { return nil }
-        return UUID(uuidString: String(text.dropFirst(4)))
+        let pieces = text.dropFirst(4).split(separator: ":", omittingEmptySubsequences: false)
+        guard let id = UUID(uuidString: String(pieces[0])) else { return nil }
+        guard pieces.count > 1 else { return (id, OutboundMessage.Part(number: 1, count: 1)) }
+        let numbers = pieces[1].split(separator: "/").compactMap { Int($0) }
+        guard pieces.count == 2, numbers.count == 2, numbers[0] >= 1, numbers[0] <= numbers[1], numbers[1] <= 100 else {
+            return nil
+        }
+        return (id, OutboundMessage.Part(number: numbers[0], count: numbers[1]))
     }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Security
 
 /// Direct messages of X, by either of the two APIs that tell of them.
-struct TwitterConnector: ReceivingConnector {
+struct TwitterConnector: Connector {
     func handshake(
         _ query: [(name: String, value: String)],
         for account: ChannelAccount

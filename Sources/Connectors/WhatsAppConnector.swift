@@ -1,7 +1,7 @@
 import Foundation
 
 /// WhatsApp Cloud API: one number of a business account.
-struct WhatsAppConnector: ReceivingConnector {
+struct WhatsAppConnector: Connector {
     func handshake(
         _ query: [(name: String, value: String)],
         for account: ChannelAccount
@@ -233,18 +233,24 @@ struct WhatsAppConnector: ReceivingConnector {
             error?["error_data"]?["details"]?.string ?? error?["message"]?.string ?? error?["title"]?.string
                 ?? "The message was not delivered."
         )
-        return [
-            .change(
-                InboundChange(
-                    .status,
-                    externalId: id,
-                    messageId: Meta.ours(status["biz_opaque_callback_data"]?.string),
-                    at: status["timestamp"]?.seconds,
-                    status: word,
-                    fault: word == "failed" ? fault : nil
-                )
-            )
-        ]
+        let ours = Meta.ours(status["biz_opaque_callback_data"]?.string)
+        var change = InboundChange(
+            .status,
+            externalId: id,
+            messageId: ours?.id,
+            at: status["timestamp"]?.seconds,
+            status: word,
+            fault: word == "failed" ? fault : nil
+        )
+        if let part = ours?.part, part.count > 1 { change.part = part }
+        guard word == "failed", let code = error?["code"]?.integer else { return [.change(change)] }
+        // Most refusals come here and not in the answer to the send, and mean the same.
+        switch GraphFaults.whatsApp(code: code, subcode: nil, status: 400) {
+        case .template, .strangers: change.haltsCampaign = true
+        case .channel: return [.change(change), .change(InboundChange(.revoked, text: fault.message))]
+        default: break
+        }
+        return [.change(change)]
     }
 
     /// What was written in the phone's own app.

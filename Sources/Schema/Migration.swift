@@ -67,7 +67,9 @@ extension Migration {
         Migration(15, "analytics", PackageResources._015_analytics_sql),
         Migration(16, "apply_changes", PackageResources._016_apply_changes_sql),
         Migration(17, "send_webhooks", PackageResources._017_send_webhooks_sql),
-        Migration(18, "statuses_before_echoes", PackageResources._018_statuses_before_echoes_sql),
+        Migration(18, "send_messages", PackageResources._018_send_messages_sql),
+        Migration(19, "channel_templates", PackageResources._019_channel_templates_sql),
+        Migration(20, "statuses_before_echoes", PackageResources._020_statuses_before_echoes_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -31,6 +31,31 @@ package enum HMAC {
         sha256(key: key, message: message[...])
     }
 
+    /// The 20 bytes of HMAC-SHA1 of `message` under `key`, for OAuth 1.0a alone, which knows no better.
+    package static func sha1(key: [UInt8], message: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 20)
+        var written = 0
+        // An empty key would be taken for no key; see ``Key``.
+        let key = key.isEmpty ? [0] : key
+        guard
+            EVP_Q_mac(
+                nil,
+                "HMAC",
+                nil,
+                "SHA1",
+                nil,
+                key,
+                key.count,
+                message,
+                message.count,
+                &digest,
+                digest.count,
+                &written
+            ) != nil, written == digest.count
+        else { fatalError("libcrypto has no HMAC-SHA1") }
+        return digest
+    }
+
     /// The 32 bytes of HMAC-SHA256 of the UTF-8 of `message` under the UTF-8 of `key`.
     package static func sha256(key: String, message: String) -> [UInt8] {
         sha256(key: Array(key.utf8), message: Array(message.utf8)[...])

@@ -3,6 +3,9 @@ import Security
 
 @testable import Connectors
 
+/// Testing has an Attachment of its own.
+typealias Enclosure = Attachment
+
 /// The accounts that Tests/Fixtures speaks of.
 enum Accounts {
     static let secret = "an app secret of the tests"

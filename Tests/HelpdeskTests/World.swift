@@ -52,6 +52,11 @@ struct World: Sendable {
                 "LOGIN_LIMIT_ADDRESS": "50", "PUBLIC_LIMIT_WINDOW": "15m", "SIGNUP_LIMIT_ADDRESS": "3000",
                 "TOKEN_LIMIT_ADDRESS": "1000", "RESET_LIMIT_EMAIL": "10", "RESET_LIMIT_ADDRESS": "300",
                 "INVITE_TTL_HOURS": "168", "MAIL_FROM": "DelightChat <help@help.example>",
+                // Nobody, unless a test says where.
+                "META_GRAPH_URL": "http://127.0.0.1:9", "INSTAGRAM_GRAPH_URL": "http://127.0.0.1:9",
+                "META_GRAPH_VERSION": "v25.0", "X_API_URL": "http://127.0.0.1:9",
+                "LINKEDIN_API_URL": "http://127.0.0.1:9", "LINKEDIN_OAUTH_URL": "http://127.0.0.1:9",
+                "LINKEDIN_VERSION": "202610",
             ].merging(settings) { _, new in new },
             logger: logger
         )

@@ -118,7 +118,8 @@ import Testing
             "email_directory.user_id",
             "events.entity_id", "events.ticket_id", "channel_directory.channel_id", "messages.author_id",
             "messages.external_id",
-            "early_statuses.external_id", "unprocessed_events.job_id",
+            "early_statuses.external_id", "early_statuses.message_id", "message_parts.external_id",
+            "unprocessed_events.job_id",
         ]
         let without = try await names(
             """

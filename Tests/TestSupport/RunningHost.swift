@@ -44,6 +44,10 @@ package final class RunningHost: Sendable {
             "LOG_LEVEL": "warning",
             "METRICS_TOKEN": "metrics-token-of-the-tests",
             "MAIL_DIR": mailFolder,
+            // Nobody: no test calls a real provider.
+            "META_GRAPH_URL": "http://127.0.0.1:9", "INSTAGRAM_GRAPH_URL": "http://127.0.0.1:9",
+            "X_API_URL": "http://127.0.0.1:9", "LINKEDIN_API_URL": "http://127.0.0.1:9",
+            "LINKEDIN_OAUTH_URL": "http://127.0.0.1:9",
         ].merging(settings) { _, new in new }
         process = LockedProcess()
         try await start()

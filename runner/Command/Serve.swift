@@ -61,6 +61,7 @@ struct Serve: AsyncParsableCommand {
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
         try checkMail(settings, logger)
+        try refuse(faults: ProviderSettings.faults { settings[$0] })
         let services = try Bootstrap.services(settings, logger: logger)
         try await refuseUnboundRole(services)
         var host = HostOptions()
@@ -81,13 +82,16 @@ struct Serve: AsyncParsableCommand {
 
     private func checkMail(_ settings: Settings, _ logger: Logger) throws {
         let faults = MailSettings.faults(url: settings["MAIL_URL"], sender: settings["MAIL_FROM"])
-        guard faults.isEmpty else {
-            for fault in faults { Terminal.error("error: \(fault)") }
-            throw ExitCode(3)
-        }
+        try refuse(faults: faults)
         if settings["MAIL_URL"] == nil, settings["MAIL_DIR"] == nil {
             logger.warning("neither MAIL_URL nor MAIL_DIR is set: mails wait until one of them is")
         }
+    }
+
+    private func refuse(faults: [String]) throws {
+        guard !faults.isEmpty else { return }
+        for fault in faults { Terminal.error("error: \(fault)") }
+        throw ExitCode(3)
     }
 
     /// A role that row-level security doesn't bind would serve every organisation's rows to every other; a database that is

@@ -46,10 +46,7 @@ struct CampaignRun: Sendable {
     /// - Returns: whether the campaign may go on.
     /// - Throws: what PostgreSQL or Redis throws; what was begun is settled first, where that is possible.
     func send() async throws -> Bool {
-        if range.isOrphaned {
-            let isSafe = if case .resend = range.connector.unansweredSend { true } else { false }
-            _ = try await scope.query(store.recover(range, resend: isSafe))
-        }
+        if range.isOrphaned { try await recover() }
         let halt = Halt()
         let mayGoOn = try await withThrowingTaskGroup(of: Void.self) { groups in
             var flying = 0
@@ -95,6 +92,24 @@ struct CampaignRun: Sendable {
         return mayGoOn
     }
 
+    /// Decides about attempts that were never answered. Their lease has run out, so the provider's webhooks had a minute to tell:
+    /// what they told of was sent. Of the rest nobody knows anything, and it isn't sent again unless that is safe.
+    private func recover() async throws {
+        let isSafe = if case .resend = range.connector.unansweredSend { true } else { false }
+        if !isSafe {
+            let proven = try await scope.query(store.proven(range)).map { row -> CampaignSendResult in
+                let send = try CampaignSend(row)
+                var result = CampaignSendResult(recipient: send.id, outcome: "sent")
+                result.externalId = try row.get("external_id")
+                // It has been made for them before, of the same values.
+                result.rendered = (try? range.message.render { send.values[$0] }) ?? result.rendered
+                return result
+            }
+            if !proven.isEmpty { _ = try await scope.run(store.settle(proven, on: range.channel)) }
+        }
+        _ = try await scope.query(store.recover(range, resend: isSafe))
+    }
+
     /// Sends a group, each message in its slot, and writes what became of all of them.
     private func send(
         _ sends: [CampaignSend],
@@ -102,33 +117,43 @@ struct CampaignRun: Sendable {
         every spacing: Double,
         _ halt: Halt
     ) async throws {
-        let results = await withTaskGroup(of: (CampaignSendResult, SendResult?).self) { group in
+        let outlet = ChannelOutlet(range.channel, range.connector, try Providers.shared(context), scope)
+        let results = await withTaskGroup(of: (CampaignSendResult?, SendReport?).self) { group in
             for (index, send) in sends.enumerated() {
                 group.addTask {
                     // Nobody cancels it; see above.
                     try? await Task.sleep(until: first + .seconds(spacing * Double(index)), clock: .continuous)
-                    return await result(of: send)
+                    return await result(of: send, outlet)
                 }
             }
-            var results: [(CampaignSendResult, SendResult?)] = []
+            var results: [(CampaignSendResult?, SendReport?)] = []
             for await result in group { results.append(result) }
             return results
         }
         var statements: [SQL] = []
-        for case .channel(let fault)? in results.map(\.1) where !halt.set() {
+        let answers = results.compactMap(\.1?.result)
+        for case .channel(let fault) in answers where !halt.set() {
             statements.append(store.hold(range.channel, fault))
         }
-        statements.append(store.settle(results.map(\.0)))
-        // A template that the provider refuses would burn every recipient.
-        if range.message.isTemplate {
-            for case .message(let fault)? in results.map(\.1) where !halt.set() {
-                statements.append(store.pause(fault))
-            }
+        for case .strangers(let fault) in answers where !halt.set() {
+            statements.append(store.pauseAll(on: range.channel, fault))
         }
+        let longest = answers.compactMap { answer -> Duration? in
+            guard case .pace(let after, _) = answer else { return nil }
+            return after ?? DeliveryVerdict.pacePause
+        }.max()
+        if let longest {
+            statements.append(DeliveryStore.pacing(range.channel, by: longest, in: scope.organisation))
+        }
+        let outcomes = results.compactMap(\.0)
+        statements += store.settle(outcomes, on: range.channel)
+        // A template that the provider refuses would burn every recipient.
+        for case .template(let fault) in answers where !halt.set() { statements.append(store.pause(fault)) }
         let settled = try await settle(statements)
-        for case .pace(let after, _)? in results.map(\.1) {
-            await pace.slow(for: after ?? .seconds(1))
-            break
+        if let longest {
+            await pace.slow(for: longest)
+        } else if results.contains(where: { $0.1?.isStrained == true }) {
+            await pace.slow(for: .zero)
         }
         let pending = try settled.first { $0.columns == ["pending"] }?.first?.get("pending", as: Int.self)
         if pending == 0 { _ = try await scope.query(store.complete) }
@@ -149,7 +174,11 @@ struct CampaignRun: Sendable {
         }
     }
 
-    private func result(of send: CampaignSend) async -> (CampaignSendResult, SendResult?) {
+    /// What became of an attempt; none where nobody knows: its range is looked into when the lease has run out.
+    private func result(
+        of send: CampaignSend,
+        _ outlet: ChannelOutlet
+    ) async -> (CampaignSendResult?, SendReport?) {
         if let due = range.quietHours?.end(for: send.recipient.phone, at: context.now) {
             let pause = max(1, due.timeIntervalSince(context.now))
             return (CampaignSendResult(recipient: send.id, outcome: "deferred", pause: pause), nil)
@@ -168,18 +197,20 @@ struct CampaignRun: Sendable {
             let fault = SendFault("message_too_long", "With its variables the text has more than 4096 characters.")
             return (CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault), nil)
         }
-        let answer = await range.connector.send(
-            OutboundMessage(
-                id: send.id.uuid,
-                attempt: send.attempts,
-                recipient: send.recipient,
-                text: rendered.text,
-                template: rendered.template.map { Array($0.utf8) }
-            ),
-            through: range.account
+        let message = OutboundMessage(
+            id: send.id.uuid,
+            attempt: send.attempts,
+            recipient: send.recipient,
+            text: rendered.text,
+            template: rendered.template.map { Array($0.utf8) },
+            lastInboundAt: send.lastInboundAt
         )
+        if let fault = ChannelRules(range.kind).fault(inText: rendered.text) {
+            return (CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault), nil)
+        }
+        let report = await outlet.send(message, through: range.account)
         let verdict = DeliveryVerdict(
-            answer,
+            report.result,
             attempts: send.attempts,
             age: .seconds(max(0, context.now.timeIntervalSince(send.firstAttemptedAt))),
             jitter: .random(in: 0...1),
@@ -193,13 +224,34 @@ struct CampaignRun: Sendable {
             result.rendered = rendered
         case .again(let pause):
             result = CampaignSendResult(recipient: send.id, outcome: "pending", pause: pause.inSeconds)
+        case .paced(let pause):
+            result = CampaignSendResult(recipient: send.id, outcome: "deferred", pause: pause.inSeconds)
         case .failed(let fault):
             result = CampaignSendResult(recipient: send.id, outcome: "failed", fault: fault)
+            if range.kind == .whatsapp, fault.code == SendFault.stoppedMarketing {
+                result = CampaignSendResult(recipient: send.id, outcome: "optedOut")
+            }
+            // Nothing is wrong with the recipient, who is left for when a person has looked into it.
+            if case .strangers = report.result {
+                result = CampaignSendResult(recipient: send.id, outcome: "deferred", pause: 0)
+            }
         case .held:
             // Nothing was the recipient's fault.
             result = CampaignSendResult(recipient: send.id, outcome: "deferred", pause: 0)
+        case .unknown:
+            guard case .fail = range.connector.unansweredSend else { return (nil, report) }
+            let shown = await outlet.sent(message, since: context.now.addingTimeInterval(-15), through: range.account)
+            // The provider's id is a campaign's own only when one message alone says the same.
+            if shown.count == 1 {
+                result = CampaignSendResult(recipient: send.id, outcome: "sent")
+                result.externalId = shown[0]
+                result.rendered = rendered
+            } else {
+                result = CampaignSendResult(recipient: send.id, outcome: "failed", fault: .outcomeUnknown)
+            }
         }
-        return (result, answer)
+        result.alias = report.alias
+        return (result, report)
     }
 
     /// Why the channel's rules let nobody write to this contact now.

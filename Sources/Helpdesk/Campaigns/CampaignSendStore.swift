@@ -45,15 +45,72 @@ struct CampaignSendStore: Sendable {
         """
     }
 
-    /// Writes what became of attempts; answers `pending`, how many recipients are left.
-    func settle(_ results: [CampaignSendResult]) -> SQL {
+    /// Writes what became of attempts, and what the provider had told of them before; one of the answers has `pending`, how many
+    /// recipients are left.
+    func settle(_ results: [CampaignSendResult], on channel: Channel.ID) -> [SQL] {
+        let stopped = results.filter { $0.outcome == "optedOut" }.map(\.recipient.uuid)
+        // Contacts first, as everywhere.
+        let optingOut: [SQL] =
+            stopped.isEmpty
+            ? []
+            : [
+                """
+                UPDATE contacts AS k
+                   SET opted_out = true, opted_out_changed_at = now_micros(), updated_at = now()
+                  FROM campaign_recipients AS r
+                 WHERE r.org_id = \(organisation) AND r.id = ANY (\(stopped)::uuid[])
+                   AND k.org_id = r.org_id AND k.id = r.contact_id AND NOT k.opted_out
+                """
+            ]
+        let aliases = results.filter { $0.alias != nil }
+        let naming: [SQL] =
+            aliases.isEmpty
+            ? []
+            : [
+                """
+                SELECT name_person(r.org_id, \(channel)::uuid, r.contact_id, x.person::jsonb)
+                  FROM unnest(\(aliases.map(\.recipient.uuid))::uuid[], \(aliases.map { $0.alias?.json.text })::text[])
+                    AS x (id, person)
+                  JOIN campaign_recipients AS r ON r.org_id = \(organisation) AND r.id = x.id
+                 ORDER BY x.person
+                """
+            ]
+        let externalIds = results.compactMap(\.externalId)
+        let early: [SQL] =
+            externalIds.isEmpty
+            ? []
+            : [
+                """
+                SELECT apply_early_campaign_statuses(\(organisation)::uuid, \(channel)::uuid, \(externalIds)::text[])
+                """
+            ]
+        return optingOut + naming + [
+            """
+            SELECT settle_campaign_sends(
+                       \(organisation)::uuid, \(campaign)::uuid, \(results.map(\.recipient.uuid))::uuid[],
+                       \(results.map(\.outcome))::text[], \(results.map(\.externalId))::text[],
+                       \(results.map(\.fault?.code))::text[], \(results.map(\.fault?.message))::text[],
+                       \(results.map(\.rendered.text))::text[], \(results.map(\.rendered.template))::text[],
+                       \(results.map(\.pause))::double precision[]
+                   ) AS pending
+            """
+        ] + early
+    }
+
+    /// The recipients of a range whose attempts were never answered and whose message the provider has told of: the columns of
+    /// ``CampaignSend`` and `external_id`.
+    func proven(_ range: CampaignRange) -> SQL {
         """
-        SELECT settle_campaign_sends(
-                   \(organisation)::uuid, \(campaign)::uuid, \(results.map(\.recipient.uuid))::uuid[],
-                   \(results.map(\.outcome))::text[], \(results.map(\.externalId))::text[], \(results.map(\.fault?.code))::text[],
-                   \(results.map(\.fault?.message))::text[], \(results.map(\.rendered.text))::text[],
-                   \(results.map(\.rendered.template))::text[], \(results.map(\.pause))::double precision[]
-               ) AS pending
+        SELECT DISTINCT ON (r.id)
+               r.id AS recipient_id, r.attempts, r.first_attempted_at, r.name, r.phone, r.handle, r.variables,
+               k.name AS contact_name, k.phone AS contact_phone, k.handle AS contact_handle, NULL::text AS external_user,
+               NULL::timestamptz AS last_inbound_provider_at, e.external_id
+          FROM campaign_recipients AS r
+          JOIN contacts AS k ON k.org_id = r.org_id AND k.id = r.contact_id
+          JOIN early_statuses AS e ON e.org_id = r.org_id AND e.message_id = r.id AND e.channel_id = \(range.channel)
+         WHERE r.org_id = \(organisation) AND r.campaign_id = \(campaign) AND r.status = 'pending'
+           AND r.position BETWEEN \(range.first) AND \(range.last) AND r.attempts > 0 AND r.next_attempt_at IS NULL
+         ORDER BY r.id, e.created_at
         """
     }
 
@@ -84,6 +141,25 @@ struct CampaignSendStore: Sendable {
             UPDATE campaigns
                SET status = 'paused', updated_at = now()
              WHERE org_id = \(organisation) AND id = \(campaign) AND status = 'running'
+            RETURNING id
+        )
+        INSERT INTO events (org_id, type, entity_id, payload)
+        SELECT \(organisation)::uuid, 'campaign.updated', id,
+               jsonb_build_object(
+                   'fields', '["status"]'::jsonb,
+                   'status', jsonb_build_object('from', 'running', 'to', 'paused'), 'error', \(fault.code)::text
+               )
+          FROM paused
+        """
+    }
+
+    /// Stops every campaign on the channel until a person resumes it.
+    func pauseAll(on channel: Channel.ID, _ fault: SendFault) -> SQL {
+        """
+        WITH paused AS (
+            UPDATE campaigns
+               SET status = 'paused', updated_at = now()
+             WHERE org_id = \(organisation) AND channel_id = \(channel) AND status = 'running'
             RETURNING id
         )
         INSERT INTO events (org_id, type, entity_id, payload)
@@ -208,6 +284,8 @@ struct CampaignSendResult: Sendable {
     var externalId: String?
     var fault: SendFault?
     var rendered = CampaignMessage.Rendered()
+    /// Another number by which the provider knows the recipient.
+    var alias: Sender?
     /// In seconds.
     var pause = 0.0
 }

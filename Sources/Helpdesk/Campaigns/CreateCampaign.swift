@@ -6,8 +6,8 @@ import Postgres
 /// `create-campaign` in functions.yaml: `POST /orgs/:orgId/campaigns`, admins only. Without a `rateLimit` it gets the channel kind's
 /// own; with one that is higher the channel's still holds.
 ///
-/// - Throws: ``Failure/invalid(_:)`` for an unknown channel, one that takes no campaigns (LinkedIn has nobody to send to), and
-///   a free text on WhatsApp, which takes templates only.
+/// - Throws: ``Failure/invalid(_:)`` for an unknown channel, one that takes no campaigns (LinkedIn has nobody to send to), a
+///   free text on WhatsApp, which takes templates only, and a template that the account doesn't have that way.
 struct CreateCampaign: HTTPFunction {
     struct Input: Decodable, Sendable {
         let name: String
@@ -64,6 +64,14 @@ struct CreateCampaign: HTTPFunction {
             if kind == .whatsapp, content.template == nil {
                 throw Failure.invalid("/message/template", "is required: WhatsApp takes campaigns as templates only")
             }
+            var faults = ChannelRules(kind).faults(in: content, at: "/message")
+            // What a recipient's text comes to is seen when it is sent.
+            faults.removeAll { $0.place == .body("/message/text") }
+            let templates = try await transaction.query(
+                MessageTemplate.named(content.template, on: "\(input.channelId)", in: transaction.organisation)
+            )
+            faults += try MessageTemplate.faults(in: content.template, templates, at: "/message")
+            guard faults.isEmpty else { throw Failure.invalid(faults) }
             let perSecond = input.rateLimit?.perSecond ?? Campaign.limit(of: kind)
             let store = CampaignStore(transaction.organisation)
             let rows = try await transaction.run([

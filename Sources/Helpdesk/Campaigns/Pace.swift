@@ -52,10 +52,12 @@ struct Pace: Sendable {
     }
 
     /// Slows the whole channel: nothing before `pause` is over, and half of its rate then.
-    func slow(for pause: Duration) async {
+    func slow(for pause: Duration) async { await Self.slow(channel, for: pause, redis) }
+
+    static func slow(_ channel: Channel.ID, for pause: Duration, _ redis: Redis) async {
         _ = try? await redis.evaluate(  // Redis away: the next answer of the provider says it again
-            Self.slowing,
-            keys: [Self.key(channel)],
+            slowing,
+            keys: [key(channel)],
             arguments: [.integer(Int64(pause.inSeconds * 1_000_000))]
         )
     }

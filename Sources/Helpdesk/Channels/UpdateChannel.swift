@@ -3,8 +3,8 @@ import Postgres
 
 /// Renames, enables or disables a channel, or changes its credentials and settings, both merged key by key.
 ///
-/// `update-channel` in functions.yaml: `PUT /orgs/:orgId/channels/:channelId`, admins only. `active` also takes a channel out
-/// of `error`, and what stayed queued meanwhile is sent. What was queued on a channel that gets disabled fails with
+/// `update-channel` in functions.yaml: `PUT /orgs/:orgId/channels/:channelId`, admins only. `active` takes a channel out of
+/// `error`, as new credentials do, and what stayed queued meanwhile is sent. What was queued on a channel that gets disabled fails with
 /// `channel_gone`. What changes nothing writes
 /// nothing.
 ///
@@ -51,6 +51,8 @@ struct UpdateChannel: HTTPFunction {
                        credentials = \(ChannelCredentials.seal(
                            change.credentials, for: old.id, with: context.services.sealed
                        )),
+                       refreshed_at = CASE WHEN \(change.hasNewCredentials) THEN NULL ELSE c.refreshed_at END,
+                       templates_tried_at = CASE WHEN \(change.hasNewCredentials) THEN NULL ELSE c.templates_tried_at END,
                        updated_at = now()
                  WHERE c.org_id = \(transaction.organisation) AND c.id = \(old.id)
                 RETURNING \(raw: store.selectList)
@@ -87,6 +89,7 @@ struct UpdateChannel: HTTPFunction {
         let status: String
         let settings: JSON
         let credentials: JSON
+        let hasNewCredentials: Bool
 
         /// - Throws: ``Failure/invalid(_:)`` with everything that doesn't fit the channel's type.
         init(_ input: Input, of old: ChannelStore.Row) throws {
@@ -103,11 +106,14 @@ struct UpdateChannel: HTTPFunction {
             ChannelSettings.check(.object(set), kind: old.kind, into: &check)
             guard check.faults.isEmpty else { throw Failure.invalid(check.faults) }
             name = input.name.given ?? old.name
-            status = input.status.given ?? old.status
             credentials = old.credentials.merging(
                 ChannelCredentials.unmasked(.object(given), over: old.credentials, kind: old.kind)
             )
             settings = old.settings.merging(.object(set))
+            // Who puts in new credentials means the channel to go on.
+            let isRepaired = old.status == "error" && credentials != old.credentials
+            status = input.status.given ?? (isRepaired ? "active" : old.status)
+            hasNewCredentials = credentials != old.credentials
         }
 
         func audited(against old: ChannelStore.Row) -> [AuditChange] {

@@ -20,6 +20,9 @@ struct ApplyChange: BatchFunction {
         let kind: String
         let externalId: String?
         let messageId: Message.ID?
+        let part: Int?
+        let parts: Int?
+        let haltsCampaign: Bool?
         let person: ReceiveMessage.Payload.Person?
         let successor: ReceiveMessage.Payload.Person?
         let at: Date?
@@ -46,6 +49,9 @@ struct ApplyChange: BatchFunction {
             .required("kind", .choice(InboundChange.Kind.allCases.map(\.rawValue) + [unreadable])),
             .optional("externalId", .text(1...1024, .opaque), doc: "the message's id", example: "msg-123"),
             .optional("messageId", .uuid, doc: "our id of the message, where the provider knows it"),
+            .optional("part", .integer(1...100), doc: "which of the message's parts, where it has several"),
+            .optional("parts", .integer(2...100), doc: "how many parts the message has"),
+            .optional("haltsCampaign", .boolean, doc: "of a failure: whoever else is sent the same fares no better"),
             .optional("person", ReceiveMessage.person),
             .optional("successor", ReceiveMessage.person, doc: "the person's new ids"),
             .optional("at", .time, doc: "the provider's time"),
@@ -80,6 +86,11 @@ struct ApplyChange: BatchFunction {
             $0.member("kind", change.kind.rawValue)
             $0.member("externalId", change.externalId)
             $0.member("messageId", change.messageId?.uuidString.lowercased())
+            if let part = change.part {
+                $0.member("part", part.number)
+                $0.member("parts", part.count)
+            }
+            if change.haltsCampaign { $0.member("haltsCampaign", true) }
             if let person = change.person { $0.member("person", person.json) }
             if let successor = change.successor { $0.member("successor", successor.json) }
             $0.member("at", change.at)
@@ -277,7 +288,9 @@ extension ApplyChange.Payload {
     fileprivate func change(acceptedAt: Int64, isPatient: Bool) -> JSON {
         [
             "kind": .string(kind), "channelId": .string("\(channelId)"), "externalId": .text(externalId),
-            "messageId": .text(messageId.map { "\($0)" }), "person": person.map(\.json) ?? .null,
+            "messageId": .text(messageId.map { "\($0)" }), "part": part.map { .number(String($0)) } ?? .null,
+            "parts": parts.map { .number(String($0)) } ?? .null, "haltsCampaign": .bool(haltsCampaign ?? false),
+            "person": person.map(\.json) ?? .null,
             "successor": successor.map(\.json) ?? .null, "at": .text(at?.rfc3339), "status": .text(status),
             "code": .text(code), "reason": .text(reason), "number": number.map { .number(String($0)) } ?? .null,
             "emoji": .text(emoji), "isOptOut": isOptOut.map { .bool($0) } ?? .null, "text": .text(text),

@@ -15,8 +15,14 @@ import Security
 /// behind it, a final failure doesn't. Where the channel itself is out of order it becomes `error` and its messages stay
 /// queued; where it is gone they fail with `channel_gone`.
 ///
-/// Of an attempt that was never answered (its process died) nobody knows the outcome. A mock channel's message is sent
-/// again, which it takes as the same one; elsewhere it fails with `outcome_unknown` rather than arrive twice.
+/// A message that its provider takes in several calls is sent part by part; each part that was accepted is recorded, so whoever
+/// goes on after a crash begins behind it.
+///
+/// Of an attempt that was never answered (its process died, or the connection broke after the message was handed over) nobody
+/// knows the outcome. A mock channel's message is sent again, which it takes as the same one. Where the provider's webhooks
+/// name our message they get a minute to tell; if they don't it is sent again where this process was listening all the time,
+/// and fails with `outcome_unknown` where it wasn't. Elsewhere the conversation is read back, and what isn't found in it fails
+/// likewise: nothing is sent twice on a guess.
 ///
 /// A job ends as done when nothing is left or somebody else is at it, as snoozed until the first message in line may be tried
 /// again, or as failed, and tried again, when the database is away. A surplus job is harmless.
@@ -27,6 +33,8 @@ struct DeliverMessage: QueueFunction {
     }
 
     static let queue = "outbound"
+
+    private static let longestSleep = Duration.seconds(600)
 
     static let payload = Shape<Payload>(
         body: .json([
@@ -54,19 +62,27 @@ struct DeliverMessage: QueueFunction {
         while true {
             switch step {
             case .idle: return .done()
-            case .later(let due): return .snooze(Self.pause(until: due, context))
+            case .later(let due):
+                let pause = Self.pause(until: due, context)
+                // A longer wait is the sweep's business: jobs that sleep for hours would only pile up.
+                return pause > Self.longestSleep ? .done() : .snooze(pause)
             case .busy(let until):
                 // Whoever holds the lease looks again before giving it back. Only a job that was begun before may be the
                 // holder's own, taken up again after its death.
                 return job.attempt > 1 ? .snooze(Self.pause(until: until, context)) : .done()
+            case .unanswered(let delivery):
+                let settled = try await Self.decide(delivery, store, scope, context)
+                let results = try await scope.run(settled + [store.claim])
+                await EventHub.announce([scope.organisation], context.services)
+                step = try DeliveryStep(results[settled.count], sealed)
             case .send(let delivery):
                 // Where there is a limit to share, campaigns leave room for it.
                 if let kind = Channel.Kind(rawValue: delivery.kind), kind != .mock {
                     await Pace.announceAgent(on: delivery.channel, context.services.redis)
                 }
-                let verdict = await Self.send(delivery, context)
+                let (verdict, statements) = try await Self.send(delivery, store, scope, context)
                 let isLast = Self.isRunningOut(context)
-                let settled = store.settle(delivery, verdict)
+                let settled = store.settle(delivery, verdict) + statements
                 let results = try await scope.run(settled + [isLast ? store.release : store.claim])
                 await EventHub.announce([scope.organisation], context.services)
                 if case .held(let fault) = verdict {
@@ -82,17 +98,67 @@ struct DeliverMessage: QueueFunction {
         }
     }
 
-    private static func send(_ delivery: Delivery, _ context: WorkContext) async -> DeliveryVerdict {
+    /// Sends the next part; what is to be written besides the verdict comes along.
+    private static func send(
+        _ delivery: Delivery,
+        _ store: DeliveryStore,
+        _ scope: OrganisationScope,
+        _ context: WorkContext
+    ) async throws -> (DeliveryVerdict, [SQL]) {
         let connector = delivery.connector
-        if delivery.isUnanswered, case .fail = connector.unansweredSend { return .failed(.outcomeUnknown) }
-        let result = await connector.send(delivery.message, through: delivery.account)
-        return DeliveryVerdict(
-            result,
+        let outlet = ChannelOutlet(delivery.channel, connector, try Providers.shared(context), scope)
+        let report = await outlet.send(delivery.part, through: delivery.account)
+        let verdict = DeliveryVerdict(
+            report.result,
             attempts: delivery.attempts,
             age: .seconds(max(0, context.now.timeIntervalSince(delivery.firstAttemptedAt))),
             jitter: .random(in: 0...1),
             unanswered: connector.unansweredSend
         )
+        var statements = report.alias.map { [store.naming(delivery, $0)] } ?? []
+        switch verdict {
+        case .paced(let pause): await Pace.slow(delivery.channel, for: pause, context.services.redis)
+        case .unknown:
+            context.logger.notice(
+                "nobody knows whether a message was accepted",
+                metadata: ["message": "\(delivery.id)", "channel": "\(delivery.channel)"]
+            )
+            if case .await = connector.unansweredSend {
+                // We are listening: what doesn't come within the minute was not accepted.
+                let again = DeliveryVerdict(
+                    .retry(after: DeliveryVerdict.evidencePatience, .outcomeUnknown),
+                    attempts: delivery.attempts,
+                    age: .seconds(max(0, context.now.timeIntervalSince(delivery.firstAttemptedAt))),
+                    jitter: 0,
+                    unanswered: .await
+                )
+                return (again, statements)
+            }
+            statements += try await decide(delivery, store, scope, context)
+        default: if report.isStrained { await Pace.slow(delivery.channel, for: .zero, context.services.redis) }
+        }
+        return (verdict, statements)
+    }
+
+    /// What is written about an attempt of which no answer is known.
+    private static func decide(
+        _ delivery: Delivery,
+        _ store: DeliveryStore,
+        _ scope: OrganisationScope,
+        _ context: WorkContext
+    ) async throws -> [SQL] {
+        let connector = delivery.connector
+        if case .resend = connector.unansweredSend { return store.settle(delivery, .again(after: .zero)) }
+        let isAwaited = if case .fail = connector.unansweredSend { false } else { true }
+        if isAwaited, !delivery.hasWaited { return [store.awaiting(delivery)] }
+        let outlet = ChannelOutlet(delivery.channel, connector, try Providers.shared(context), scope)
+        let shown = await outlet.sent(delivery.part, since: delivery.attemptedAt, through: delivery.account)
+        if !shown.isEmpty,
+            let found = try await scope.query(store.unclaimed(shown, on: delivery.channel)).first
+        {
+            return store.settle(delivery, .accepted(externalId: try found.get("id"), isDelivered: false))
+        }
+        return store.settle(delivery, .failed(.outcomeUnknown))
     }
 
     /// Other processes' ``ChannelDirectory`` may miss it: what they know is a second old at most.
@@ -109,6 +175,7 @@ struct DeliverMessage: QueueFunction {
     /// Whether there may be no time for another message before the deadline.
     private static func isRunningOut(_ context: WorkContext) -> Bool {
         guard let deadline = context.deadline else { return false }
-        return deadline.timeIntervalSince(context.now) < 5
+        // A call, an exchange of the token, and what is written.
+        return deadline.timeIntervalSince(context.now) < 30
     }
 }

@@ -39,6 +39,8 @@ struct DeliveryStore {
     /// Writes what became of a message; one that somebody else has settled meanwhile stays as it is.
     func settle(_ delivery: Delivery, _ verdict: DeliveryVerdict) -> [SQL] {
         switch verdict {
+        case .accepted(let externalId, _) where delivery.part.part.count > 1:
+            ["SELECT \(raw: settlingPart(delivery, externalId)) AS settled"]
         case .accepted(let externalId, let isDelivered):
             [
                 settling(
@@ -51,7 +53,7 @@ struct DeliveryStore {
                 )
             ]
         case .failed(let fault):
-            [
+            optingOut(delivery, fault) + [
                 settling(
                     delivery.id,
                     status: "failed",
@@ -60,10 +62,68 @@ struct DeliveryStore {
             ]
         case .again(let pause):
             [postponing(delivery.id, by: pause.inSeconds)]
+        case .paced(let pause):
+            // The channel first; see below.
+            [Self.pacing(delivery.channel, by: pause, in: organisation), deferring(delivery.id, by: pause.inSeconds)]
+        case .unknown: []
         case .held(let fault):
             // The channel first, as where somebody deletes or disables it: two that take both never wait in a circle.
             [Self.holding(delivery.channel, fault, in: organisation), waiting(delivery.id)]
         }
+    }
+
+    /// Gives the provider's webhooks time to tell what became of an attempt; until then nothing is sent.
+    func awaiting(_ delivery: Delivery) -> SQL {
+        """
+        UPDATE messages
+           SET evidence_until = clock_timestamp()
+                              + make_interval(secs => \(DeliveryVerdict.evidencePatience.inSeconds)::double precision)
+         WHERE org_id = \(organisation) AND id = \(delivery.id) AND status = 'queued'
+        """
+    }
+
+    /// The provider's ids among these that no message has yet.
+    func unclaimed(_ ids: [String], on channel: Channel.ID) -> SQL {
+        """
+        SELECT x.id
+          FROM unnest(\(ids)::text[]) AS x (id)
+         WHERE NOT EXISTS (
+                   SELECT FROM messages AS m
+                    WHERE m.org_id = \(organisation) AND m.channel_id = \(channel) AND m.external_id = x.id
+               )
+        """
+    }
+
+    /// Makes the number under which the provider knows the recipient one of the contact's.
+    func naming(_ delivery: Delivery, _ alias: Sender) -> SQL {
+        """
+        SELECT name_person(m.org_id, m.channel_id, m.contact_id, \(alias.json.text)::jsonb)
+          FROM messages AS m
+         WHERE m.org_id = \(organisation) AND m.id = \(delivery.id)
+        """
+    }
+
+    private func settlingPart(_ delivery: Delivery, _ externalId: String) -> SQL {
+        let part = delivery.part.part
+        return """
+            settle_part(
+                \(organisation)::uuid, \(delivery.channel)::uuid, \(delivery.id)::uuid, \(part.number)::integer,
+                \(part.count)::integer, \(externalId)::text, NULL
+            )
+            """
+    }
+
+    /// The person has stopped marketing from us, says WhatsApp.
+    private func optingOut(_ delivery: Delivery, _ fault: SendFault) -> [SQL] {
+        guard delivery.kind == "whatsapp", fault.code == SendFault.stoppedMarketing else { return [] }
+        return [
+            """
+            UPDATE contacts
+               SET opted_out = true, opted_out_changed_at = now_micros(), updated_at = now()
+             WHERE org_id = \(organisation) AND NOT opted_out
+               AND id = (SELECT m.contact_id FROM messages AS m WHERE m.org_id = \(organisation) AND m.id = \(delivery.id))
+            """
+        ]
     }
 
     private func settling(_ id: Message.ID, status: String, _ assignments: SQL) -> SQL {
@@ -87,6 +147,27 @@ struct DeliveryStore {
         UPDATE messages
            SET next_attempt_at = clock_timestamp() + make_interval(secs => \(seconds)::double precision)
          WHERE org_id = \(organisation) AND id = \(id) AND status = 'queued'
+        """
+    }
+
+    /// As ``postponing(_:by:)``, of an attempt that doesn't count.
+    private func deferring(_ id: Message.ID, by seconds: Double) -> SQL {
+        """
+        UPDATE messages
+           SET next_attempt_at = clock_timestamp() + make_interval(secs => \(seconds)::double precision),
+               attempts = attempts - 1,
+               first_attempted_at = CASE WHEN attempts > 1 THEN first_attempted_at END
+         WHERE org_id = \(organisation) AND id = \(id) AND status = 'queued' AND attempts > 0
+        """
+    }
+
+    /// Has nothing sent on a channel for a while.
+    static func pacing(_ channel: Channel.ID, by pause: Duration, in organisation: Organisation.ID) -> SQL {
+        """
+        UPDATE channels
+           SET paced_until = clock_timestamp() + make_interval(secs => \(pause.inSeconds)::double precision)
+         WHERE org_id = \(organisation) AND id = \(channel)
+           AND coalesce(paced_until, '-infinity') < clock_timestamp() + make_interval(secs => \(pause.inSeconds)::double precision)
         """
     }
 

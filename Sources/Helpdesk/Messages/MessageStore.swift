@@ -52,12 +52,14 @@ struct MessageStore {
     }
 
     /// Locks a ticket until the transaction ends, with what decides whether it may be written to: `status`, `assignee_id`,
-    /// `channel_type`, `channel_status` (`deleted` for a deleted one), `is_window_open` (NULL where there is no window).
+    /// `channel_type`, `channel_status` (`deleted` for a deleted one), `is_window_open` and `is_human_window_open` (NULL where there is no
+    /// window, or the contact has never written).
     func lockTicket(_ id: Ticket.ID) -> SQL {
         """
         SELECT t.status, t.assignee_id, c.type AS channel_type,
                CASE WHEN c.deleted_at IS NULL THEN c.status ELSE 'deleted' END AS channel_status,
-               \(raw: Ticket.windowEnd) > now() AS is_window_open
+               \(raw: Ticket.windowEnd) > now() AS is_window_open,
+               \(raw: Ticket.humanAgentEnd) > now() AS is_human_window_open
           FROM tickets AS t
           JOIN channels AS c ON c.org_id = t.org_id AND c.id = t.channel_id
           JOIN conversations AS v
@@ -65,6 +67,13 @@ struct MessageStore {
          WHERE t.org_id = \(organisation) AND t.id = \(id)
            FOR NO KEY UPDATE OF t
         """
+    }
+
+    /// The templates of the ticket's account that have this one's name; see ``MessageTemplate/named(_:on:in:)``.
+    func templates(like template: JSON?, for ticket: Ticket.ID) -> SQL {
+        let channel: SQL =
+            "(SELECT t.channel_id FROM tickets AS t WHERE t.org_id = \(organisation) AND t.id = \(ticket))"
+        return MessageTemplate.named(template, on: channel, in: organisation)
     }
 
     /// Adds a member's or API key's message to a ticket that the transaction has locked, behind all that are there, and moves the

@@ -10,8 +10,8 @@ import Queue
 /// note is `sent` at once, goes to nobody and changes nothing of the ticket. A macro's text is filled with what is known of the
 /// ticket, and what the macro does to the ticket happens in the same transaction, whoever runs it.
 ///
-/// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for an empty message, a macro or quoted message that there isn't, and free
-///   text outside WhatsApp's window; ``Failure/notFound(_:)`` when the ticket is absent or another organisation's;
+/// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for an empty message, a macro or quoted message that there isn't, what the
+///   channel's provider wouldn't take (see ``ChannelRules``) and a template that the account doesn't have that way; ``Failure/notFound(_:)`` when the ticket is absent or another organisation's;
 ///   ``Failure/conflict(_:)`` when its channel is deleted or disabled, or its contact erased.
 struct SendMessage: HTTPFunction {
     struct Input: Decodable, Sendable {
@@ -64,6 +64,7 @@ struct SendMessage: HTTPFunction {
                     messages.lockTicket(input.ticketId),
                     messages.exists(input.replyTo, in: input.ticketId),
                     tickets.lock(input.ticketId),
+                    messages.templates(like: given.template, for: input.ticketId),
                 ]
             )
             let parts = Array(found.prefix(opening?.count ?? 0))
@@ -74,7 +75,9 @@ struct SendMessage: HTTPFunction {
             }
             let run = parts.isEmpty ? nil : try MacroRun(parts[0], parts[1], parts[2])
             let content = try Self.content(given, run, hasText: input.text != nil)
-            if !content.isNote { try Self.check(content, mayLeave: ticket) }
+            if !content.isNote {
+                try Self.check(content, mayLeave: ticket, templates: found[3], isPersonal: author.type == "user")
+            }
             let id = Message.ID()
             let old = try TicketState(before)
             // An answer reopens the ticket, then the macro has its way with it.
@@ -124,16 +127,24 @@ struct SendMessage: HTTPFunction {
         return content
     }
 
-    /// Refuses what may not be sent at present; `channel` is a row with the columns of ``MessageStore/lockTicket(_:)``.
-    static func check(_ content: MessageContent, mayLeave channel: PostgresRow, at pointer: String = "") throws {
+    /// Refuses what may not be sent at present; `channel` is a row with the columns of ``MessageStore/lockTicket(_:)``,
+    /// `templates` are rows of ``MessageTemplate/named(_:on:in:)``.
+    static func check(
+        _ content: MessageContent,
+        mayLeave channel: PostgresRow,
+        templates: PostgresRows,
+        isPersonal: Bool,
+        at pointer: String = ""
+    ) throws {
         // Input is checked before state: an answer outside the window is 422 even where the channel is gone.
-        if try channel.get("channel_type", as: String.self) == "whatsapp", content.template == nil,
-            try channel.optional("is_window_open", as: Bool.self) != true
-        {
-            throw Failure.invalid(
-                "\(pointer)/template",
-                "is required: the contact's last message is more than 24 hours old, so WhatsApp takes templates only"
-            )
+        if let kind = Channel.Kind(rawValue: try channel.get("channel_type")) {
+            let rules = ChannelRules(kind)
+            var faults = rules.faults(in: content, at: pointer)
+            if let fault = try rules.windowFault(of: content, isPersonal: isPersonal, channel, at: pointer) {
+                faults.append(fault)
+            }
+            faults += try MessageTemplate.faults(in: content.template, templates, at: pointer)
+            guard faults.isEmpty else { throw Failure.invalid(faults) }
         }
         switch try channel.get("channel_status", as: String.self) {
         case "deleted": throw Failure.conflict("The channel of this ticket has been deleted.")

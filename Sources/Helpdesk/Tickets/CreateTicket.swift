@@ -9,8 +9,8 @@ import Postgres
 /// its number, its audit entry, its events and the message come together or not at all. Left unassigned, it goes to
 /// whose turn it is where the organisation assigns by round robin. The contact's next message goes to this ticket.
 ///
-/// - Throws: ``Failure/invalid(_:)`` for an unknown channel, contact, or assignee, and for a text that WhatsApp wouldn't
-///   take; ``Failure/conflict(_:)`` for a message on a disabled channel.
+/// - Throws: ``Failure/invalid(_:)`` for an unknown channel, contact, or assignee, and for a message that
+///   the channel wouldn't take; ``Failure/conflict(_:)`` for a message on a disabled channel.
 struct CreateTicket: HTTPFunction {
     struct Input: Decodable, Sendable {
         let channelId: Channel.ID
@@ -80,13 +80,20 @@ struct CreateTicket: HTTPFunction {
                 tickets.takeNumber(),
                 tickets.lockAssignee(input.assigneeId),
                 tickets.reach(input.channelId, with: contact),
+                MessageTemplate.named(content?.template, on: "\(input.channelId)", in: transaction.organisation),
             ])
             // Again, under the lock: they may have been deactivated meanwhile.
             guard input.assigneeId == nil || !taken[2].isEmpty else {
                 throw Failure.invalid("/assigneeId", "is not an active member")
             }
             if let content, let channel = taken[3].first {
-                try SendMessage.check(content, mayLeave: channel, at: "/message")
+                try SendMessage.check(
+                    content,
+                    mayLeave: channel,
+                    templates: taken[4],
+                    isPersonal: author.type == "user",
+                    at: "/message"
+                )
             }
             let id = Ticket.ID()
             var statements = [

@@ -71,7 +71,8 @@ enum Ticket {
              THEN v.last_inbound_provider_at + interval '24 hours' END
         """
 
-    private static let humanAgentEnd: SQL = """
+    /// Until when a person may answer where others no longer may.
+    static let humanAgentEnd: SQL = """
         CASE WHEN c.type IN ('facebook', 'instagram') THEN v.last_inbound_provider_at + interval '7 days' END
         """
 

@@ -131,7 +131,8 @@ struct TicketStore {
     func reach(_ channel: Channel.ID, with contact: Contact.ID) -> SQL {
         """
         SELECT c.type AS channel_type, CASE WHEN c.deleted_at IS NULL THEN c.status ELSE 'deleted' END AS channel_status,
-               \(raw: Ticket.windowEnd) > now() AS is_window_open
+               \(raw: Ticket.windowEnd) > now() AS is_window_open,
+               \(raw: Ticket.humanAgentEnd) > now() AS is_human_window_open
           FROM channels AS c
           JOIN conversations AS v ON v.org_id = c.org_id AND v.channel_id = c.id AND v.contact_id = \(contact)
          WHERE c.org_id = \(organisation) AND c.id = \(channel)

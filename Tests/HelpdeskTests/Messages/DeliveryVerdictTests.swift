@@ -27,7 +27,16 @@ import Testing
     @Test func waitsAtLeastAsLongAsTheProviderSays() {
         #expect(verdict(.retry(after: .seconds(90), fault)) == .again(after: .seconds(90)))
         #expect(verdict(.retry(after: .milliseconds(1), fault)) == .again(after: .seconds(1)))
-        #expect(verdict(.pace(after: .seconds(5), fault)) == .again(after: .seconds(5)))
+    }
+
+    /// A limit that all share is nobody's failure, however long it lasts; they don't all come back at the same instant.
+    @Test func aSharedLimitIsWaitedFor() {
+        #expect(verdict(.pace(after: .seconds(5), fault), jitter: 0) == .paced(after: .seconds(5)))
+        #expect(verdict(.pace(after: nil, fault), jitter: 1) == .paced(after: .seconds(6)))
+        #expect(
+            verdict(.pace(after: .seconds(80_000), fault), attempts: 8, age: .seconds(3600), jitter: 0)
+                == .paced(after: .seconds(80_000))
+        )
     }
 
     @Test func endsAfterEightAttemptsOrAnHour() {
@@ -39,13 +48,18 @@ import Testing
 
     @Test func sendsAgainWithoutAnAnswerOnlyWhereThatIsSafe() {
         #expect(verdict(.unanswered(fault), unanswered: .resend) == .again(after: .seconds(1)))
-        #expect(verdict(.unanswered(fault), unanswered: .fail) == .failed(.outcomeUnknown))
+        for unanswered in [UnansweredSend.await, .awaitInVain, .fail] {
+            #expect(verdict(.unanswered(fault), unanswered: unanswered) == .unknown)
+        }
     }
 
     @Test func tellsWhoseFaultItIs() {
         #expect(verdict(.recipient(fault)) == .failed(fault))
         #expect(verdict(.message(fault)) == .failed(fault))
+        #expect(verdict(.template(fault)) == .failed(fault))
+        #expect(verdict(.strangers(fault)) == .failed(fault))
         #expect(verdict(.channel(fault)) == .held(fault))
+        #expect(verdict(.expired(fault)) == .held(fault))
         #expect(
             verdict(.accepted(externalId: "x", isDelivered: true)) == .accepted(externalId: "x", isDelivered: true)
         )
