@@ -69,6 +69,9 @@ extension LinkedInConnector {
         let after = answer.pause(now: now)
         guard let body = answer.json, body["message"] != nil || body["serviceErrorCode"] != nil || body["code"] != nil
         else {
+            guard answer.status != 401 else {
+                return .expired(SendFault("http_401", "LinkedIn does not take the access token."))
+            }
             return SendResult(status: answer.status, after: after)
         }
         let words = body["message"]?.string ?? "LinkedIn gave no reason."

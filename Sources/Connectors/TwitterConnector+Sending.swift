@@ -62,6 +62,9 @@ extension TwitterConnector {
     static func refusal(_ answer: ProviderAnswer, attempt: Int, now: Date) -> SendResult {
         let after = answer.pause(resetHeader: "x-rate-limit-reset", now: now)
         guard let body = answer.json, body["title"] != nil || body["detail"] != nil || body["errors"] != nil else {
+            guard answer.status != 401 else {
+                return .expired(SendFault("http_401", "X does not take the access token."))
+            }
             return SendResult(status: answer.status, after: after)
         }
         let first = body["errors"]?.elements.first

@@ -111,6 +111,18 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("whatsapp", "channel"), ("facebook", "channel"), ("twitter", "expired"), ("linkedin", "expired"),
+    ])
+    func aTokenIsExchangedWhereThatCanBe(_ kind: String, _ expected: String) async throws {
+        let provider = try await StandInProvider()
+        try await provider.answer(#"{"status": 401, "body": ""}"#)
+
+        let report = await Connectors.connector(for: kind).send(.test(), through: .test(kind), at: .test(provider))
+
+        #expect(report.result.line == "\(expected) http_401")
+    }
+
     @Test func tellsWhatNeverLeftFromWhatNobodyKnows() async throws {
         let provider = try await StandInProvider()
         for kind in ["whatsapp", "facebook", "instagram", "twitter", "linkedin"] {

@@ -142,7 +142,7 @@ import Testing
         host.stop()
     }
 
-    @Test func anotherVerbIs405AndAMalformedIdIs404() async throws {
+    @Test func anotherVerbIs405AndAMalformedIdIsOneThatNobodyHas() async throws {
         let host = try await RunningHost()
         let acme = try await Organisation.signUp(host.api)
 
@@ -158,7 +158,12 @@ import Testing
                 let ids = Dictionary(uniqueKeysWithValues: endpoint.ids.map { ($0.parameter, UUID().uuidString) })
                 let malformed = ids.merging(["orgId": acme.id, parameter: "not-an-id"]) { $1 }
                 let answer = try await acme.api.call(endpoint.method, try #require(endpoint.path(malformed)))
-                #expect([404, 405].contains(answer.status), "\(endpoint): \(answer.text)")
+                let unknown = try await acme.api.call(endpoint.method, path)
+                #expect(
+                    answer.status == (parameter == "orgId" ? 404 : unknown.status) || answer.status == 405,
+                    "\(endpoint): \(answer.text)"
+                )
+                #expect([400, 404, 405].contains(answer.status), "\(endpoint): \(answer.text)")
             }
         }
         host.stop()

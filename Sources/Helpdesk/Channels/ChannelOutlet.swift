@@ -53,6 +53,8 @@ struct ChannelOutlet: Sendable {
             // Not the channel's row, which others need meanwhile.
             let key = "refresh \(channel)"
             let rows = try await transaction.run([
+                // Whoever waits holds a ticket's lease meanwhile.
+                "SELECT set_config('lock_timeout', '3s', true)",
                 "SELECT pg_advisory_xact_lock(hashtextextended(\(key)::text, 0))",
                 """
                 SELECT c.settings, c.credentials,
@@ -62,7 +64,7 @@ struct ChannelOutlet: Sendable {
                  WHERE c.org_id = \(transaction.organisation) AND c.id = \(channel) AND c.deleted_at IS NULL
                 """,
             ])
-            guard let row = rows[1].first else { return .channel(fault) }
+            guard let row = rows[2].first else { return .channel(fault) }
             let sealed = try row.optional("credentials", as: [UInt8].self)
             let credentials = try ChannelCredentials.open(sealed, of: channel, with: scope.services.sealed)
             let account = ChannelAccount(channel, settings: try row.get("settings"), credentials: credentials)

@@ -68,6 +68,10 @@ struct ChannelRules: Sendable {
             let words =
                 "is required: the contact's last message is more than 24 hours old, so WhatsApp takes templates only"
             return .init(.body("\(pointer)/template"), words)
+        case .whatsapp where !isOpen && !(content.text.isEmpty && content.attachments == []):
+            let part = content.text.isEmpty ? "attachments" : "text"
+            let words = "can't go beside the template: the contact's last message is more than 24 hours old"
+            return .init(.body("\(pointer)/\(part)"), words)
         case .facebook, .instagram:
             guard !isOpen else { return nil }
             let part = content.text.isEmpty ? (content.template == nil ? "attachments" : "template") : "text"

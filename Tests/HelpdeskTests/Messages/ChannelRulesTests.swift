@@ -94,6 +94,27 @@ import Testing
         }
     }
 
+    @Test func nothingGoesBesideATemplateOutsideTheWindow() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let line = try await world.channel("whatsapp", jane)
+            let id = try await world.conversation(line, of: jane, hoursAgo: 30)
+
+            let reply = try await world.call(
+                "send-message",
+                as: jane,
+                path: ["ticketId": id],
+                body: ["template": Self.template, "text": "Besides"]
+            )
+
+            #expect(
+                reply.faults == [
+                    "/text can't go beside the template: the contact's last message is more than 24 hours old"
+                ]
+            )
+        }
+    }
+
     @Test(arguments: ["facebook", "instagram"])
     func aPageCantWriteFirst(_ kind: String) async throws {
         try await World.with { world in

@@ -1,6 +1,7 @@
 import Foundation
 import Functions
 import Postgres
+import Redis
 import TestSupport
 import Testing
 
@@ -112,6 +113,42 @@ import Testing
             #expect(first == .done() && second == .done() && third == .done())
             #expect(waiting == ["queued 0", "queued 0"] && calls == 1)
             #expect(try await world.sends().first == "sent 1")
+        })
+    }
+
+    @Test func slowsDownBeforeALimitIsReached() async throws {
+        try await World.with(providers: { world, provider in
+            let jane = try await world.admin()
+            let line = try await world.channel("whatsapp", jane)
+            let id = try await world.conversation(line, of: jane)
+            try await provider.answer(
+                #"{"headers": {"X-App-Usage": "{\"call_count\": 85}"}, "body": {"messages": [{"id": "wamid.1"}]}}"#
+            )
+            _ = try await world.send("one", id, as: jane)
+
+            _ = try await world.deliver(id, of: jane)
+
+            let factor = try await world.services.redis.command(["HGET", .string("pace:channel:\(line)"), "factor"])
+            #expect(try await world.sends() == ["sent 1"])
+            #expect(factor.string == "0.5")
+        })
+    }
+
+    @Test func thePersonIsKnownByTheNumberThatTheProviderHasForThem() async throws {
+        try await World.with(providers: { world, provider in
+            let jane = try await world.admin()
+            let id = try await world.conversation(try await world.channel("whatsapp", jane), of: jane)
+            let contact = #"{"input": "+4915550001", "wa_id": "49155500010"}"#
+            try await provider.answer(#"{"body": {"contacts": [\#(contact)], "messages": [{"id": "wamid.1"}]}}"#)
+            _ = try await world.send("one", id, as: jane)
+
+            _ = try await world.deliver(id, of: jane)
+
+            #expect(
+                try await world.column("SELECT value FROM contact_identities WHERE kind = 'phone' ORDER BY value")
+                    == ["+4915550001", "+49155500010"]
+            )
+            #expect(try await world.column("SELECT count(*) FROM contacts") == ["1"])
         })
     }
 
