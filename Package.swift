@@ -88,10 +88,21 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]
         ),
+        floor(
+            "Storage",
+            [
+                "Security", nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
         floor("Connectors", ["Security", logging]),
         floor(
             "Helpdesk",
-            ["Functions", "Connectors", "Egress", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+            [
+                "Functions", "Connectors", "Egress", "Storage", "Schema", "Mail", "Postgres", "Redis", "Queue",
+                "Security",
+                logging,
+            ]
         ),
         floor("Manifest", in: "runner", ["Cron", "Yams"]),
         floor(
@@ -107,7 +118,8 @@ let package = Package(
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres", "Redis",
+                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
+                "Redis",
                 "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -121,6 +133,7 @@ let package = Package(
         tests(of: "Mail", [nio, nioPosix], besides: ["Peers"]),
         tests(of: "Cron"),
         tests(of: "Egress", [logging]),
+        tests(of: "Storage", ["Security"], besides: ["Peers"]),
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Schema", ["Postgres", logging]),

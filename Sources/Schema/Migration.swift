@@ -67,6 +67,7 @@ extension Migration {
         Migration(15, "analytics", PackageResources._015_analytics_sql),
         Migration(16, "apply_changes", PackageResources._016_apply_changes_sql),
         Migration(17, "send_webhooks", PackageResources._017_send_webhooks_sql),
+        Migration(18, "fetch_attachments", PackageResources._018_fetch_attachments_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -52,12 +52,16 @@ struct World: Sendable {
                 "LOGIN_LIMIT_ADDRESS": "50", "PUBLIC_LIMIT_WINDOW": "15m", "SIGNUP_LIMIT_ADDRESS": "3000",
                 "TOKEN_LIMIT_ADDRESS": "1000", "RESET_LIMIT_EMAIL": "10", "RESET_LIMIT_ADDRESS": "300",
                 "INVITE_TTL_HOURS": "168", "MAIL_FROM": "DelightChat <help@help.example>",
+                "ATTACHMENTS_URL": "file:\(NSTemporaryDirectory())attachments-of-\(database.name)",
+                "META_GRAPH_URL": "http://127.0.0.1:1", "META_GRAPH_VERSION": "v25.0",
             ].merging(settings) { _, new in new },
             logger: logger
         )
     }
 
     private func shutdown() async {
+        let attachments = services.settings["ATTACHMENTS_URL"]?.dropFirst("file:".count) ?? ""
+        try? FileManager.default.removeItem(atPath: String(attachments))  // there is none where nothing was stored
         await owner.shutdown()
         await services.postgres.shutdown()
         await services.redis.shutdown()
@@ -127,7 +131,7 @@ struct World: Sendable {
             let answer = try await endpoint.call(context, path, body)
             var bytes = answer.body
             if let stream = answer.stream { while let piece = try await stream.next() { bytes += piece } }
-            if answer.contentType?.hasPrefix("text/") == true {
+            if let type = answer.contentType, !type.hasSuffix("json") {
                 let text = String(decoding: bytes, as: UTF8.self)
                 return Reply(status: answer.status, json: .string(text), faults: [], detail: "", retryAfter: nil)
             }
@@ -162,7 +166,9 @@ struct World: Sendable {
     }
 
     /// Every setting, those too that may be absent.
-    var uses: Set<String> { Set(services.settings.keys).union(["MAIL_URL", "MAIL_CA_FILE", "MAIL_DIR"]) }
+    var uses: Set<String> {
+        Set(services.settings.keys).union(["MAIL_URL", "MAIL_CA_FILE", "MAIL_DIR", "EGRESS_ALLOW", "ATTACHMENT_LIMIT"])
+    }
 
     struct UnknownFunction: Error {
         let name: String

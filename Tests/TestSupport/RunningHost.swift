@@ -11,6 +11,8 @@ package final class RunningHost: Sendable {
     package let port: Int
     /// Where it writes mails.
     package let mailFolder: String
+    /// Where it keeps files of received messages.
+    package let attachmentFolder: String
     private let process: LockedProcess
     private let environment: [String: String]
 
@@ -31,6 +33,7 @@ package final class RunningHost: Sendable {
         }
         port = try FreePort.find()
         mailFolder = NSTemporaryDirectory() + "delightchat-mail-\(UUID().uuidString)"
+        attachmentFolder = NSTemporaryDirectory() + "delightchat-attachments-\(UUID().uuidString)"
         environment = [
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
             "DATABASE_URL": self.database.applicationURL,
@@ -41,6 +44,7 @@ package final class RunningHost: Sendable {
             "LOG_LEVEL": "warning",
             "METRICS_TOKEN": "metrics-token-of-the-tests",
             "MAIL_DIR": mailFolder,
+            "ATTACHMENTS_URL": "file:" + attachmentFolder,
         ].merging(settings) { _, new in new }
         process = LockedProcess()
         try await start()
@@ -48,7 +52,9 @@ package final class RunningHost: Sendable {
 
     deinit {
         process.kill()
-        try? FileManager.default.removeItem(atPath: mailFolder)  // there is none where no mail was written
+        for folder in [mailFolder, attachmentFolder] {
+            try? FileManager.default.removeItem(atPath: folder)  // there is none where nothing was written
+        }
     }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }

@@ -54,6 +54,10 @@ struct Serve: AsyncParsableCommand {
         let settings = try Bootstrap.settings(manifest, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
         try checkMail(settings, logger)
+        if let fault = AttachmentSettings.fault(url: settings["ATTACHMENTS_URL"]) {
+            Terminal.error("error: \(fault)")
+            throw ExitCode(3)
+        }
         let services = try Bootstrap.services(settings, logger: logger)
         try await refuseUnboundRole(services)
         var host = HostOptions()

@@ -112,6 +112,7 @@ struct Up: AsyncParsableCommand {
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         environment["MAIL_DIR"] = Self.mailFolder(state, environment)
+        if (environment["ATTACHMENTS_URL"] ?? "").isEmpty { environment["ATTACHMENTS_URL"] = "file:\(state.attachments)" }
         // Receivers of webhooks that are tried out on this machine.
         if environment["EGRESS_ALLOW"] == nil { environment["EGRESS_ALLOW"] = "127.0.0.0/8, ::1" }
         // Never the owner's URL: the host can't do more than the application's role may.
