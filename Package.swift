@@ -114,11 +114,20 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]
         ),
+        floor(
+            "Simulate",
+            in: "runner",
+            [
+                "Functions", "Security", logging, nio, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
         floor("Fleet", in: "runner"),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
+                "Fleet", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
                 "Redis",
                 "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -5,9 +5,11 @@ package final class RunningUp: Sendable {
     package let folder: String
     package let port: Int
     private let process = LockedProcess()
+    private let options: [String]
 
-    /// Starts it and waits until it serves.
-    package init() async throws {
+    /// Starts it, with further options, and waits until it serves.
+    package init(_ options: [String] = []) async throws {
+        self.options = options
         port = try FreePort.find()
         // Not below TMPDIR: a socket's path holds at most 107 bytes.
         folder = "/tmp/delightchat-up-\(UUID().uuidString.prefix(8))"
@@ -24,7 +26,7 @@ package final class RunningUp: Sendable {
     }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
-    package var arguments: [String] { ["up", "--no-watch", "--port", String(port)] }
+    package var arguments: [String] { ["up", "--no-watch", "--port", String(port)] + options }
     package var pid: pid_t { process.pid }
     package var log: String { process.log }
 

@@ -9,6 +9,7 @@ import Postgres
 import Redis
 import Schema
 import Security
+import Simulate
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,6 +21,7 @@ struct Up: AsyncParsableCommand {
               runner up
               runner up --port 4000 --only api
               runner up --fresh --yes        begin with empty private servers
+              runner up --simulate           with WhatsApp, Messenger, Instagram, X and LinkedIn on this machine
               DATABASE_URL=… REDIS_URL=… runner up
             """
     )
@@ -38,6 +40,12 @@ struct Up: AsyncParsableCommand {
 
     @Flag(help: "Put demo data into a database that is not private, too.")
     var seed = false
+
+    @Flag(help: "Simulate the providers, too, with a channel of the demo organisation connected to each.")
+    var simulate = false
+
+    @Option(help: "Where the simulated providers listen.")
+    var simulatePort = SimulateCommand.usualPort
 
     @Flag(help: "Build and run with optimisation.")
     var release = false
@@ -62,7 +70,7 @@ struct Up: AsyncParsableCommand {
         options.only = only
         options.fresh = fresh
         options.yes = yes
-        options.seed = seed
+        options.seed = seed || simulate
         options.release = release
         options.watch = watch
         let status: Int32
@@ -71,6 +79,7 @@ struct Up: AsyncParsableCommand {
             let state = StateFolder(root: root)
             let selection = try Selection(only, manifest)
             let demo = DemoAccount(state: state)
+            let stage = simulate ? SimulatedStage(hostPort: plan.port, port: simulatePort) : nil
             let supervisor = Supervisor(
                 plan,
                 state: state,
@@ -78,7 +87,12 @@ struct Up: AsyncParsableCommand {
                     confirm: { Question.ask($0) },
                     inspectRedis: { url in await RedisInspection.remarks(url) },
                     migrate: { addresses in try await Migration.run(addresses) },
-                    seed: { addresses in try await demo.seed(addresses) },
+                    seed: { addresses in
+                        let lines = try await demo.seed(addresses)
+                        guard let stage else { return lines }
+                        let secrets = try Self.secrets(state, environment)
+                        return try await lines + stage.open(addresses, demo, environment.merging(secrets) { $1 })
+                    },
                     host: { addresses in
                         try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
                     },
@@ -103,16 +117,20 @@ struct Up: AsyncParsableCommand {
         selection: Selection,
         environment: [String: String]
     ) throws -> HostLaunch {
-        let names = ["JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"]
-        let secrets = try Secrets(file: state.secrets, making: names, environment: environment)
-        var environment = environment.merging(secrets.values) { given, _ in given }
+        var environment = environment.merging(try Self.secrets(state, environment)) { given, _ in given }
+        if simulate {
+            let stage = SimulatedStage(hostPort: plan.port, port: simulatePort)
+            environment.merge(stage.settings) { _, simulated in simulated }
+        }
         environment["DATABASE_URL"] = addresses.database
         environment["REDIS_URL"] = addresses.redis
         environment["RUNNER_INFLIGHT"] = state.inFlight
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         environment["MAIL_DIR"] = Self.mailFolder(state, environment)
-        if (environment["ATTACHMENTS_URL"] ?? "").isEmpty { environment["ATTACHMENTS_URL"] = "file:\(state.attachments)" }
+        if (environment["ATTACHMENTS_URL"] ?? "").isEmpty {
+            environment["ATTACHMENTS_URL"] = "file:\(state.attachments)"
+        }
         // Receivers of webhooks that are tried out on this machine.
         if environment["EGRESS_ALLOW"] == nil { environment["EGRESS_ALLOW"] = "127.0.0.0/8, ::1" }
         // Never the owner's URL: the host can't do more than the application's role may.
@@ -133,6 +151,11 @@ struct Up: AsyncParsableCommand {
         )
     }
 
+    private static func secrets(_ state: StateFolder, _ environment: [String: String]) throws -> [String: String] {
+        let names = ["JWT_SECRET", "ENCRYPTION_KEY", "METRICS_TOKEN"]
+        return try Secrets(file: state.secrets, making: names, environment: environment).values
+    }
+
     /// Where mails become files; `nil` where they go to a server.
     private static func mailFolder(_ state: StateFolder, _ environment: [String: String]) -> String? {
         func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
@@ -150,6 +173,9 @@ struct Up: AsyncParsableCommand {
             if let channel = account.channel {
                 lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)")
             }
+        }
+        if simulate {
+            lines.append("  customer runner simulate whatsapp --say 'Hello'    and so for \(SimulatedStage.others)")
         }
         if let mails { lines.append("  mail     each one is a file in \(mails), until MAIL_URL names a server") }
         lines += ["", "  export PATH=\"\(state.root)/.runner/bin:$PATH\"    then `runner` is a command", ""]
