@@ -68,6 +68,7 @@ extension Migration {
         Migration(16, "apply_changes", PackageResources._016_apply_changes_sql),
         Migration(17, "send_webhooks", PackageResources._017_send_webhooks_sql),
         Migration(18, "fetch_attachments", PackageResources._018_fetch_attachments_sql),
+        Migration(19, "replay_webhooks", PackageResources._019_replay_webhooks_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
