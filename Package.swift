@@ -90,8 +90,19 @@ let package = Package(
         ),
         floor("Connectors", ["Egress", "Security", logging]),
         floor(
+            "Storage",
+            [
+                "Security", nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
+        floor(
             "Helpdesk",
-            ["Functions", "Connectors", "Egress", "Schema", "Mail", "Postgres", "Redis", "Queue", "Security", logging]
+            [
+                "Functions", "Connectors", "Egress", "Storage", "Schema", "Mail", "Postgres", "Redis", "Queue",
+                "Security",
+                logging,
+            ]
         ),
         floor("Manifest", in: "runner", ["Cron", "Yams"]),
         floor(
@@ -108,11 +119,20 @@ let package = Package(
             in: "runner",
             ["Postgres", logging, nio, .product(name: "Hummingbird", package: "hummingbird")]
         ),
+        floor(
+            "Simulate",
+            in: "runner",
+            [
+                "Functions", "Security", logging, nio, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ]
+        ),
         floor("Fleet", in: "runner"),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Dashboard", "Host", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
+                "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
                 "Redis",
                 "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -135,6 +155,7 @@ let package = Package(
         tests(of: "Mail", [nio, nioPosix], besides: ["Peers"]),
         tests(of: "Cron"),
         tests(of: "Egress", [logging]),
+        tests(of: "Storage", ["Security"], besides: ["Peers"]),
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
         tests(of: "Dashboard", ["Postgres"]),

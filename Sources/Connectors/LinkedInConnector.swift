@@ -23,7 +23,11 @@ struct LinkedInConnector: Connector {
         guard type == "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS", let us = account.credentials["organizationUrn"] else {
             return []
         }
-        return (body["notifications"]?.elements ?? []).flatMap { notification($0, us) }
+        return (body["notifications"]?.elements ?? []).flatMap { element in
+            notification(element, us).map {
+                $0.kept(in: .object(["type": .string(type), "notifications": .array([element])]))
+            }
+        }
     }
 
     private func notification(_ notification: JSONValue, _ us: String) -> [InboundEvent] {

@@ -28,8 +28,16 @@ struct MessengerConnector: Connector {
         return (body["entry"]?.elements ?? []).flatMap { entry -> [InboundEvent] in
             // Comments, mentions and the dashboard's test come as `changes`, which are no direct messages.
             guard entry["id"]?.id == us else { return [] }
-            return ((entry["messaging"]?.elements ?? []) + (entry["standby"]?.elements ?? [])).flatMap { event($0, us) }
+            return ((entry["messaging"]?.elements ?? []) + (entry["standby"]?.elements ?? [])).flatMap { element in
+                event(element, us).map { $0.kept(in: alone(element, us)) }
+            }
         }
+    }
+
+    /// A body that holds one event.
+    private func alone(_ event: JSONValue, _ us: String) -> JSONValue {
+        let entry: JSONValue = .object(["id": .string(us), "messaging": .array([event])])
+        return .object(["object": .string(platform.object), "entry": .array([entry])])
     }
 
     private func event(_ event: JSONValue, _ us: String) -> [InboundEvent] {

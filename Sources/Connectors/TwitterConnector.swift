@@ -37,8 +37,24 @@ struct TwitterConnector: Connector {
     }
 
     private func messages(_ body: JSONValue, _ us: String) -> [InboundEvent] {
-        (body["direct_message_events"]?.elements ?? []).flatMap { message($0, body["users"], us) }
-            + (body["direct_message_mark_read_events"]?.elements ?? []).flatMap { read($0, us) }
+        func each(_ list: String, _ read: (JSONValue) -> [InboundEvent]) -> [InboundEvent] {
+            (body[list]?.elements ?? []).flatMap { element in
+                read(element).map { $0.kept(in: alone(element, list, body["users"], us)) }
+            }
+        }
+        return each("direct_message_events") { message($0, body["users"], us) }
+            + each("direct_message_mark_read_events") { read($0, us) }
+    }
+
+    /// A body that holds one element of a list, with the people that it names.
+    private func alone(_ element: JSONValue, _ list: String, _ users: JSONValue?, _ us: String) -> JSONValue {
+        let create = element["message_create"]
+        let ids = [create?["sender_id"]?.id, create?["target"]?["recipient_id"]?.id].compactMap { $0 }
+        let people = ids.compactMap { id in users?[id].map { (id, $0) } }
+        return .object([
+            "for_user_id": .string(us), list: .array([element]),
+            "users": .object(Dictionary(people, uniquingKeysWith: { first, _ in first })),
+        ])
     }
 
     /// Both forms of users: `{id, name, screen_name}`, and `{data: {id, name, username}}`.

@@ -18,19 +18,35 @@ struct WhatsAppConnector: Connector {
                 // and nothing for a ticket.
                 value["metadata"]?["phone_number_id"]?.id == number
             else { return [InboundEvent]() }
+            func each(_ list: String, _ read: (JSONValue) -> [InboundEvent]) -> [InboundEvent] {
+                (value[list]?.elements ?? []).flatMap { element in
+                    read(element).map { $0.kept(in: alone(element, list, change, value)) }
+                }
+            }
             switch change["field"]?.string {
             case "messages":
                 let names = names(in: value)
-                return (value["messages"]?.elements ?? []).map { message($0, names) }.flatMap { $0 }
-                    + (value["statuses"]?.elements ?? []).flatMap(status)
-            case "smb_message_echoes":
-                return (value["message_echoes"]?.elements ?? []).flatMap(echo)
-            case "user_preferences":
-                return (value["user_preferences"]?.elements ?? []).compactMap(preference)
-            default:
-                return []
+                return each("messages") { message($0, names) } + each("statuses", status)
+            case "smb_message_echoes": return each("message_echoes", echo)
+            case "user_preferences": return each("user_preferences") { preference($0).map { [$0] } ?? [] }
+            default: return []
             }
         }
+    }
+
+    /// A body that holds one element of a list, with what is said of its sender.
+    private func alone(_ element: JSONValue, _ list: String, _ change: JSONValue, _ value: JSONValue) -> JSONValue {
+        let ids = [element["from"]?.id, element["from_user_id"]?.id].compactMap { $0 }
+        let contacts = (value["contacts"]?.elements ?? []).filter { contact in
+            [contact["wa_id"]?.id, contact["user_id"]?.id].contains { $0.map(ids.contains) == true }
+        }
+        let part: JSONValue = .object([
+            "metadata": value["metadata"] ?? .null, "contacts": .array(contacts), list: .array([element]),
+        ])
+        let changes: JSONValue = .array([.object(["field": change["field"] ?? .null, "value": part])])
+        return .object([
+            "object": .string("whatsapp_business_account"), "entry": .array([.object(["changes": changes])]),
+        ])
     }
 
     // MARK: People

@@ -39,6 +39,14 @@ package struct OutgoingAnswer: Sendable {
     package let body: [UInt8]
 }
 
+/// How a download ended.
+package struct Download: Sendable {
+    package let status: Int
+    package let contentType: String?
+    /// Of an answer other than 200, whose body isn't handed on: its first 4 KiB.
+    package let refusal: [UInt8]
+}
+
 /// Whom a URL names.
 struct EgressTarget {
     /// A name or an address, the latter without brackets.
@@ -93,8 +101,104 @@ package final class Egress: Sendable {
         }
     }
 
+    /// Gets a file and hands it on piece by piece while it comes.
+    ///
+    /// Follows up to three redirects, each checked as the first address was. What proves who we are goes to the first host
+    /// alone, and from https nothing leads to http.
+    ///
+    /// - Parameters:
+    ///   - request: its time holds for all of it.
+    ///   - limit: in bytes.
+    ///   - isOperators: whether the address is the operator's own word, which may name our network; where it leads to is not.
+    ///   - consume: gets the pieces of an answer with status 200.
+    /// - Returns: the last answer's status and type.
+    /// - Throws: ``EgressFault``, or what `consume` throws.
+    package func download(
+        _ request: OutgoingRequest,
+        limit: Int,
+        isOperators: Bool = false,
+        _ consume: ([UInt8]) async throws -> Void
+    ) async throws -> Download {
+        let end = ContinuousClock.now + request.timeout
+        var request = request
+        for hop in 0...3 {
+            guard let url = URL(string: request.url), let target = EgressTarget(request.url) else {
+                throw EgressFault.invalidAddress(request.url)
+            }
+            request.timeout = end - .now
+            let address = try await check(target.host, isOperators: isOperators && hop == 0)
+            let answer = try await begin(request, at: address, of: target.host)
+            guard [301, 302, 303, 307, 308].contains(answer.status.code),
+                let location = answer.headers.first(name: "location")
+            else { return try await receive(answer, until: end, limit: limit, consume) }
+            guard let next = URL(string: location, relativeTo: url)?.absoluteURL, let scheme = next.scheme,
+                scheme == "https" || url.scheme == "http"
+            else { throw EgressFault.invalidAddress(location) }
+            if next.host != url.host || next.port != url.port || scheme != url.scheme {
+                request.headers.removeAll { $0.name.lowercased() == "authorization" }
+            }
+            request.url = next.absoluteString
+        }
+        throw EgressFault.tooManyRedirects(request.url)
+    }
+
+    private func begin(
+        _ request: OutgoingRequest,
+        at address: IPAddress,
+        of host: String
+    ) async throws(EgressFault) -> HTTPClientResponse {
+        do {
+            var outgoing = HTTPClientRequest(url: request.url)
+            outgoing.method = HTTPMethod(rawValue: request.method)
+            for header in request.headers { outgoing.headers.add(name: header.name, value: header.value) }
+            let milliseconds = max(1, Int64(request.timeout / .milliseconds(1)))
+            return try await client(for: host, at: address)
+                .execute(outgoing, timeout: .milliseconds(milliseconds), logger: logger)
+        } catch let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout {
+            throw .timeout
+        } catch {
+            throw .unreachable(String(describing: error))
+        }
+    }
+
+    private func receive(
+        _ answer: HTTPClientResponse,
+        until end: ContinuousClock.Instant,
+        limit: Int,
+        _ consume: ([UInt8]) async throws -> Void
+    ) async throws -> Download {
+        let type = answer.headers.first(name: "content-type")
+        let isFile = answer.status == .ok
+        // Told beforehand, it needn't come to be refused.
+        if isFile, let length = answer.headers.first(name: "content-length").flatMap({ Int($0) }), length > limit {
+            throw EgressFault.tooLarge(limit)
+        }
+        var refusal: [UInt8] = []
+        var count = 0
+        var pieces = answer.body.makeAsyncIterator()
+        while true {
+            let piece: ByteBuffer?
+            do {
+                piece = try await pieces.next()
+            } catch {
+                throw EgressFault.unreachable(String(describing: error))
+            }
+            guard let piece else { break }
+            guard ContinuousClock.now < end else { throw EgressFault.timeout }
+            count += piece.readableBytes
+            if isFile {
+                guard count <= limit else { throw EgressFault.tooLarge(limit) }
+                try await consume(Array(piece.readableBytesView))
+            } else {
+                refusal.append(contentsOf: piece.readableBytesView)
+                if refusal.count >= 4096 { break }
+            }
+        }
+        return Download(status: Int(answer.status.code), contentType: type, refusal: Array(refusal.prefix(4096)))
+    }
+
     /// The address to connect to.
-    private func check(_ name: String) async throws(EgressFault) -> IPAddress {
+    private func check(_ name: String, isOperators: Bool = false) async throws(EgressFault) -> IPAddress {
         let addresses: [IPAddress]
         if let address = IPAddress(name) {
             addresses = [address]
@@ -108,7 +212,7 @@ package final class Egress: Sendable {
         }
         guard let first = addresses.first else { throw .unknownHost(name) }
         // One that is ours among others that aren't is a trick, not a mistake.
-        guard addresses.allSatisfy(policy.allows) else { throw .refused(name) }
+        guard isOperators || addresses.allSatisfy(policy.allows) else { throw .refused(name) }
         return first
     }
 
@@ -149,6 +253,7 @@ package final class Egress: Sendable {
             var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
             configuration.dnsOverride = [name: address.description]
             configuration.timeout.connect = .seconds(10)
+            configuration.timeout.read = .seconds(30)
             let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup, configuration: configuration)
             clients.append((key, client))
             return (client, clients.count > Self.capacity ? clients.removeFirst().client : nil)

@@ -69,6 +69,9 @@ package enum EgressFault: Error, Sendable, Equatable, CustomStringConvertible {
     case refused(String)
     case unreachable(String)
     case timeout
+    /// In bytes, how much it might have been.
+    case tooLarge(Int)
+    case tooManyRedirects(String)
 
     package var description: String {
         switch self {
@@ -78,6 +81,8 @@ package enum EgressFault: Error, Sendable, Equatable, CustomStringConvertible {
         case .refused(let host): "\(host) is not at a public address"
         case .unreachable(let reason): "the connection failed: \(reason)"
         case .timeout: "there was no answer in time"
+        case .tooLarge(let limit): "it is larger than \(limit) bytes"
+        case .tooManyRedirects(let text): "it leads on and on, at last to \(text)"
         }
     }
 }

@@ -27,6 +27,8 @@ package enum Registry {
         // Contacts
         ListContacts.self, GetContact.self, UpdateContact.self, ListContactTickets.self, MergeContacts.self,
         EraseContact.self, FinishErasures.self,
+        // Attachments
+        GetAttachment.self, FetchAttachments.self, SweepAttachments.self,
         // Macros
         ListMacros.self, CreateMacro.self, UpdateMacro.self, DeleteMacro.self,
         // API keys

@@ -70,6 +70,8 @@ extension Migration {
         Migration(18, "send_messages", PackageResources._018_send_messages_sql),
         Migration(19, "channel_templates", PackageResources._019_channel_templates_sql),
         Migration(20, "statuses_before_echoes", PackageResources._020_statuses_before_echoes_sql),
+        Migration(21, "fetch_attachments", PackageResources._021_fetch_attachments_sql),
+        Migration(22, "replay_webhooks", PackageResources._022_replay_webhooks_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

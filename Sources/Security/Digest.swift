@@ -24,6 +24,31 @@ package enum SHA256 {
     nonisolated(unsafe) static let algorithm = EVP_MD_fetch(nil, "SHA256", nil)
 }
 
+/// A SHA-256 of more than memory should hold, piece by piece.
+package final class SHA256Stream {
+    private let context: OpaquePointer
+
+    package init() {
+        guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex2(context, SHA256.algorithm, nil) == 1 else {
+            fatalError("libcrypto has no SHA-256")
+        }
+        self.context = context
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    package func update(_ bytes: [UInt8]) {
+        guard EVP_DigestUpdate(context, bytes, bytes.count) == 1 else { fatalError("libcrypto is out of memory") }
+    }
+
+    /// The 32 bytes of the digest of all that was handed over; to be asked for once, at the end.
+    package func digest() -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: SHA256.length)
+        guard EVP_DigestFinal_ex(context, &digest, nil) == 1 else { fatalError("libcrypto is out of memory") }
+        return digest
+    }
+}
+
 /// Keyed digests (RFC 2104) by libcrypto.
 package enum HMAC {
     /// The 32 bytes of HMAC-SHA256 of `message` under `key`, which may have any length.

@@ -63,6 +63,7 @@ struct Tenant: Sendable {
         _ = try await host.api.webhook(channel, from: "+12345678901", "Hello", id: "m1")
         _ = try await eventually { try await organisation.tickets().first }
         let database = host.database.owner()
+        try await keepFile(of: organisation.id, on: host, database)
         var tenant = Tenant(organisation: organisation, ids: try await ids(of: organisation.id, database))
         let makers = endpoints.filter { $0.method == "POST" && !$0.isPublic && !$0.isAboutSessions && !$0.isStream }
         // Twice: what one makes another may need.
@@ -77,6 +78,22 @@ struct Tenant: Sendable {
         }
         await database.shutdown()
         return tenant
+    }
+
+    /// A file of the message, as if it had been fetched: no endpoint makes one.
+    private static func keepFile(of organisation: String, on host: RunningHost, _ database: Postgres) async throws {
+        let rows = try await database.query(
+            """
+            INSERT INTO attachments (org_id, message_id, place, type, status, content_type, size, sha256)
+            SELECT org_id, id, 0, 'file', 'stored', 'text/plain', 5, sha256('hello')
+              FROM messages WHERE org_id = \(organisation)::uuid LIMIT 1
+            RETURNING id::text AS id
+            """
+        )
+        let folder = host.attachmentFolder + "/" + organisation
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let id = try rows.first?.get("id", as: String.self) ?? ""
+        try Data("hello".utf8).write(to: URL(fileURLWithPath: folder + "/" + id))
     }
 
     private static func ids(of organisation: String, _ database: Postgres) async throws -> [String: String] {

@@ -57,12 +57,15 @@ struct World: Sendable {
                 "META_GRAPH_VERSION": "v25.0", "X_API_URL": "http://127.0.0.1:9",
                 "LINKEDIN_API_URL": "http://127.0.0.1:9", "LINKEDIN_OAUTH_URL": "http://127.0.0.1:9",
                 "LINKEDIN_VERSION": "202610",
+                "ATTACHMENTS_URL": "file:\(NSTemporaryDirectory())attachments-of-\(database.name)",
             ].merging(settings) { _, new in new },
             logger: logger
         )
     }
 
     private func shutdown() async {
+        let attachments = services.settings["ATTACHMENTS_URL"]?.dropFirst("file:".count) ?? ""
+        try? FileManager.default.removeItem(atPath: String(attachments))  // there is none where nothing was stored
         await owner.shutdown()
         await services.postgres.shutdown()
         await services.redis.shutdown()
@@ -132,7 +135,7 @@ struct World: Sendable {
             let answer = try await endpoint.call(context, path, body)
             var bytes = answer.body
             if let stream = answer.stream { while let piece = try await stream.next() { bytes += piece } }
-            if answer.contentType?.hasPrefix("text/") == true {
+            if let type = answer.contentType, !type.hasSuffix("json") {
                 let text = String(decoding: bytes, as: UTF8.self)
                 return Reply(status: answer.status, json: .string(text), faults: [], detail: "", retryAfter: nil)
             }
@@ -167,7 +170,9 @@ struct World: Sendable {
     }
 
     /// Every setting, those too that may be absent.
-    var uses: Set<String> { Set(services.settings.keys).union(["MAIL_URL", "MAIL_CA_FILE", "MAIL_DIR"]) }
+    var uses: Set<String> {
+        Set(services.settings.keys).union(["MAIL_URL", "MAIL_CA_FILE", "MAIL_DIR", "EGRESS_ALLOW", "ATTACHMENT_LIMIT"])
+    }
 
     struct UnknownFunction: Error {
         let name: String

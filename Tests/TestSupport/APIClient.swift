@@ -34,6 +34,8 @@ package struct APIClient: Sendable {
 
     package let base: String
     package var token: String?
+    /// Whether the description is of what is asked here: others' servers have others.
+    private let isOurs: Bool
     private static let session: URLSession = {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.httpMaximumConnectionsPerHost = 64
@@ -41,9 +43,10 @@ package struct APIClient: Sendable {
         return URLSession(configuration: configuration)
     }()
 
-    package init(base: String, token: String? = nil) {
+    package init(base: String, token: String? = nil, isOurs: Bool = true) {
         self.base = base
         self.token = token
+        self.isOurs = isOurs
     }
 
     package func with(token: String?) -> APIClient { APIClient(base: base, token: token) }
@@ -91,13 +94,15 @@ package struct APIClient: Sendable {
         guard let response = response as? HTTPURLResponse else { throw URLError(.badServerResponse) }
         var fields: [String: String] = [:]
         for (name, value) in response.allHeaderFields { fields["\(name)".lowercased()] = "\(value)" }
-        AnswerRecord.shared.keep(
-            method,
-            path,
-            status: response.statusCode,
-            type: fields["content-type"],
-            body: data
-        )
+        if isOurs {
+            AnswerRecord.shared.keep(
+                method,
+                path,
+                status: response.statusCode,
+                type: fields["content-type"],
+                body: data
+            )
+        }
         // Not every answer is JSON.
         let json = try? JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])
         return Answer(status: response.statusCode, headers: fields, body: data, json: json)

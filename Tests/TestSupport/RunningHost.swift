@@ -11,6 +11,8 @@ package final class RunningHost: Sendable {
     package let port: Int
     /// Where it writes mails.
     package let mailFolder: String
+    /// Where it keeps files of received messages.
+    package let attachmentFolder: String
     private let process: LockedProcess
     private let environment: [String: String]
     private let hosting: [String]
@@ -34,6 +36,7 @@ package final class RunningHost: Sendable {
         }
         port = try FreePort.find()
         mailFolder = NSTemporaryDirectory() + "delightchat-mail-\(UUID().uuidString)"
+        attachmentFolder = NSTemporaryDirectory() + "delightchat-attachments-\(UUID().uuidString)"
         environment = [
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
             "DATABASE_URL": self.database.applicationURL,
@@ -48,6 +51,7 @@ package final class RunningHost: Sendable {
             "META_GRAPH_URL": "http://127.0.0.1:9", "INSTAGRAM_GRAPH_URL": "http://127.0.0.1:9",
             "X_API_URL": "http://127.0.0.1:9", "LINKEDIN_API_URL": "http://127.0.0.1:9",
             "LINKEDIN_OAUTH_URL": "http://127.0.0.1:9",
+            "ATTACHMENTS_URL": "file:" + attachmentFolder,
         ].merging(settings) { _, new in new }
         process = LockedProcess()
         try await start()
@@ -55,7 +59,9 @@ package final class RunningHost: Sendable {
 
     deinit {
         process.kill()
-        try? FileManager.default.removeItem(atPath: mailFolder)  // there is none where no mail was written
+        for folder in [mailFolder, attachmentFolder] {
+            try? FileManager.default.removeItem(atPath: folder)  // there is none where nothing was written
+        }
     }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }

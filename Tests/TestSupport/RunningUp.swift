@@ -7,7 +7,7 @@ package final class RunningUp: Sendable {
     private let process = LockedProcess()
     private let options: [String]
 
-    /// Starts it and waits until it serves, or with `--engines` until its servers can be reached.
+    /// Starts it, with further options, and waits until it serves, or with `--engines` until its servers can be reached.
     package init(_ options: [String] = []) async throws {
         self.options = options
         port = try FreePort.find()

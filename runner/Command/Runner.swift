@@ -16,6 +16,8 @@ struct Runner: AsyncParsableCommand {
               runner openapi               the API's description
               runner queues list           the queues and what waits in them
               runner cron list             the schedules and when they are due
+              runner webhooks list         what webhooks told and nobody could understand
+              runner simulate whatsapp     a stand-in of the provider on this machine
               runner db status             which migrations have run
             """,
         version: Version.text,
@@ -23,7 +25,9 @@ struct Runner: AsyncParsableCommand {
             Up.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self,
             Invoke.self,
             Queues.self,
-            CronCommand.self, Campaigns.self, Database.self, SchemaOfManifest.self, Env.self, DoctorCommand.self,
+            CronCommand.self, Webhooks.self, Campaigns.self, SimulateCommand.self, Database.self, SchemaOfManifest.self,
+            Env.self,
+            DoctorCommand.self,
             Bench.self, VersionCommand.self,
         ]
     )

@@ -62,6 +62,10 @@ struct Serve: AsyncParsableCommand {
         let logger = Bootstrap.logger(settings, environment: environment)
         try checkMail(settings, logger)
         try refuse(faults: ProviderSettings.faults { settings[$0] })
+        if let fault = AttachmentSettings.fault(url: settings["ATTACHMENTS_URL"]) {
+            Terminal.error("error: \(fault)")
+            throw ExitCode(3)
+        }
         let services = try Bootstrap.services(settings, logger: logger)
         try await refuseUnboundRole(services)
         var host = HostOptions()

@@ -9,6 +9,7 @@ import Postgres
 import Redis
 import Schema
 import Security
+import Simulate
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +22,7 @@ struct Up: AsyncParsableCommand {
               runner up --port 4000 --only api
               runner up --fresh --yes        begin with empty private servers
               runner up --engines            PostgreSQL and Redis alone
+              runner up --simulate           with WhatsApp, Messenger, Instagram, X and LinkedIn on this machine
               DATABASE_URL=… REDIS_URL=… runner up
             """
     )
@@ -42,6 +44,11 @@ struct Up: AsyncParsableCommand {
 
     @Flag(help: "Only the private PostgreSQL and Redis: nothing is migrated or hosted.")
     var engines = false
+    @Flag(help: "Simulate the providers, too, with a channel of the demo organisation connected to each.")
+    var simulate = false
+
+    @Option(help: "Where the simulated providers listen.")
+    var simulatePort = SimulateCommand.usualPort
 
     @Flag(help: "Build and run with optimisation.")
     var release = false
@@ -66,7 +73,7 @@ struct Up: AsyncParsableCommand {
         options.only = only
         options.fresh = fresh
         options.yes = yes
-        options.seed = seed
+        options.seed = seed || simulate
         options.release = release
         options.watch = watch
         options.engines = engines
@@ -76,6 +83,7 @@ struct Up: AsyncParsableCommand {
             let state = StateFolder(root: root)
             let selection = try Selection(only, manifest)
             let demo = DemoAccount(state: state)
+            let stage = simulate ? SimulatedStage(hostPort: plan.port, port: simulatePort) : nil
             let supervisor = Supervisor(
                 plan,
                 state: state,
@@ -83,7 +91,12 @@ struct Up: AsyncParsableCommand {
                     confirm: { Question.ask($0) },
                     inspectRedis: { url in await RedisInspection.remarks(url) },
                     migrate: { addresses in try await SchemaUpdate.run(addresses) },
-                    seed: { addresses in try await demo.seed(addresses) },
+                    seed: { addresses in
+                        let lines = try await demo.seed(addresses)
+                        guard let stage else { return lines }
+                        let secrets = try Self.secrets(state, environment).values
+                        return try await lines + stage.open(addresses, demo, environment.merging(secrets) { $1 })
+                    },
                     host: { addresses in
                         try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
                     },
@@ -111,12 +124,19 @@ struct Up: AsyncParsableCommand {
     ) throws -> HostLaunch {
         let secrets = try Self.secrets(state, environment)
         var environment = environment.merging(secrets.values) { given, _ in given }
+        if simulate {
+            let stage = SimulatedStage(hostPort: plan.port, port: simulatePort)
+            environment.merge(stage.settings) { _, simulated in simulated }
+        }
         environment["DATABASE_URL"] = addresses.database
         environment["REDIS_URL"] = addresses.redis
         environment["RUNNER_INFLIGHT"] = state.inFlight
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         environment["MAIL_DIR"] = Self.mailFolder(state, environment)
+        if (environment["ATTACHMENTS_URL"] ?? "").isEmpty {
+            environment["ATTACHMENTS_URL"] = "file:\(state.attachments)"
+        }
         // Receivers of webhooks that are tried out on this machine.
         if environment["EGRESS_ALLOW"] == nil { environment["EGRESS_ALLOW"] = "127.0.0.0/8, ::1" }
         // Never the owner's URL: the host can't do more than the application's role may.
@@ -186,6 +206,9 @@ struct Up: AsyncParsableCommand {
             if let channel = account.channel {
                 lines.append("  webhook  http://localhost:\(plan.port)/webhook/\(channel)")
             }
+        }
+        if simulate {
+            lines.append("  customer runner simulate whatsapp --say 'Hello'    and so for \(SimulatedStage.others)")
         }
         if let mails { lines.append("  mail     each one is a file in \(mails), until MAIL_URL names a server") }
         lines += ["", "  export PATH=\"\(state.root)/.runner/bin:$PATH\"    then `runner` is a command", ""]

@@ -19,6 +19,8 @@ package struct StateFolder: Sendable, Equatable {
     package var commands: String { "\(path)/bin" }
     /// Mails as files, where no server is set that they could go to.
     package var mail: String { "\(path)/mail" }
+    /// Files of received messages.
+    package var attachments: String { "\(path)/attachments" }
     package var postgres: String { "\(path)/postgres" }
     package var redis: String { "\(path)/redis" }
 

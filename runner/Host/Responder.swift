@@ -119,7 +119,8 @@ struct Responder: HTTPResponder {
             let limit = routes.first { $0.declaration.name == function }?.declaration.idleTimeout ?? .seconds(60)
             let sending = StreamSending(stream: stream, channel: context.channel, deadlines: deadlines, limit: limit)
             var headers = head.headers
-            headers[.contentLength] = nil
+            // Known only to the function: an empty answer has been given the length of nothing.
+            headers[.contentLength] = answer.headers.last { $0.name == "Content-Length" }?.value
             return Response(status: head.status, headers: headers, body: sending.body)
         }
         return response(answer, requestId: requestId, isHead: request.method == .head)

@@ -119,6 +119,11 @@ struct EraseContact: HTTPFunction {
             """
         )
         try await eraseUnprocessed(of: Set(hashes), values, in: transaction)
+        // The files go right after; those that are coming at this moment when they are there.
+        transaction.enqueueOnce(
+            FetchAttachments.job(for: organisation, trace: transaction.origin.requestId),
+            to: FetchAttachments.queue
+        )
     }
 
     /// Deletes the kept jobs whose sender it is; of one that can't be read, where it holds any of the person's ids.

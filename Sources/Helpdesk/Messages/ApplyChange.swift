@@ -175,6 +175,8 @@ struct ApplyChange: BatchFunction {
             pending = next
         }
         await EventHub.announce(groups.keys, context.services)
+        let files = groups.mapValues { $0.count { Self.concernsFiles(jobs[$0].payload) } }
+        await FetchAttachments.announce(files.filter { $0.value > 0 }, context.services)
         for job in jobs where job.payload.kind == InboundChange.Kind.revoked.rawValue {
             _ = await context.services.redis.pipeline([
                 ["PUBLISH", .string(ChannelDirectory.topic), .string("\(job.payload.channelId)")]
@@ -186,6 +188,11 @@ struct ApplyChange: BatchFunction {
     /// Keeps the jobs whose channel is known; one whose channel isn't belongs to nobody.
     func keep(_ jobs: [FailedJob], in context: WorkContext) async throws {
         try await ReceiveMessage().keep(jobs, in: context)
+    }
+
+    /// Whether a file may have to be fetched or deleted.
+    private static func concernsFiles(_ payload: Payload) -> Bool {
+        payload.kind == InboundChange.Kind.unsend.rawValue || Attachment.haveFiles(payload.attachments)
     }
 
     /// How often a statement is run again that met another one's change.

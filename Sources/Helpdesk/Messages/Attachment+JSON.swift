@@ -19,4 +19,10 @@ extension Attachment {
             "size": size.map { .number(String($0)) } ?? .null,
         ]
     }
+
+    /// Whether there is a file among them that a worker may fetch; `note_attachments` knows which.
+    static func haveFiles(_ attachments: [JSON]?) -> Bool {
+        let files = ["image", "video", "audio", "file", "sticker"]
+        return attachments?.contains { $0["type"]?.string.map(files.contains) == true } == true
+    }
 }

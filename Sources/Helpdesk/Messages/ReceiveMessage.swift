@@ -136,6 +136,8 @@ struct ReceiveMessage: BatchFunction {
             pending = next
         }
         await EventHub.announce(groups.keys, context.services)
+        let files = groups.mapValues { $0.count { Attachment.haveFiles(jobs[$0].payload.attachments) } }
+        await FetchAttachments.announce(files.filter { $0.value > 0 }, context.services)
         return outcomes
     }
 

@@ -65,6 +65,28 @@ import Testing
         #expect(try await acme.tickets().isEmpty)
     }
 
+    @Test func aThousandMessagesInOneWebhookAreAnsweredAndStored() async throws {
+        let acme = try await Contract.admin()
+        let channel = try await number(of: acme)
+        let database = try await Contract.host().database
+        let texts = (1...1000).map { text("number \($0)", id: "thousand-\($0)") }.joined(separator: ",")
+
+        let answer = try await post(body(#""messages":[\#(texts),7,{"id":"x"}]"#), to: channel)
+
+        #expect(answer.text == #"{"received":1002}"#)
+        _ = try await eventually(within: .seconds(60)) {
+            let rows = try await database.rows(
+                "SELECT text FROM messages WHERE channel_id = \(channel)::uuid ORDER BY accepted_at, id"
+            )
+            return rows.count == 1000 ? rows : nil
+        }
+        let ordered = try await database.rows(
+            "SELECT text FROM messages WHERE channel_id = \(channel)::uuid ORDER BY accepted_at, id"
+        ).map { try $0.get("text", as: String.self) }
+        #expect(ordered == (1...1000).map { "number \($0)" })
+        #expect(try await acme.tickets().count == 1)
+    }
+
     @Test func aConversationIsTakenInOnceWhateverComesTwice() async throws {
         let acme = try await Contract.admin()
         let channel = try await number(of: acme)

@@ -115,14 +115,17 @@ struct Operation {
         if isIdempotent {
             headers.append(.init("Idempotency-Replayed", ["$ref": "#/components/headers/IdempotencyReplayed"]))
         }
-        func answer(_ status: Int, _ type: String?, _ schema: JSON?) -> JSON.Member {
+        func answer(_ status: Int, _ types: [String], _ schema: JSON?) -> JSON.Member {
             var members: [JSON.Member] = [
                 .init("description", .string(Self.phrase(status))), .init("headers", .object(headers)),
             ]
-            if let type, let schema {
-                members.append(.init("content", .object([.init(type, ["schema": schema])])))
+            if !types.isEmpty, let schema {
+                members.append(.init("content", .object(types.map { JSON.Member($0, ["schema": schema]) })))
             }
             return JSON.Member(String(status), .object(members))
+        }
+        func answer(_ status: Int, _ type: String?, _ schema: JSON?) -> JSON.Member {
+            answer(status, type.map { [$0] } ?? [], schema)
         }
         switch endpoint.output {
         case .none: return [answer(204, nil, nil)]
@@ -139,6 +142,9 @@ struct Operation {
                 ),
             ]
             return [answer(200, "text/event-stream", schema)]
+        case .file(let types):
+            let bytes: JSON = ["type": "string", "format": "binary"]
+            return [answer(200, types, bytes), answer(206, types, bytes), answer(302, nil, nil)]
         case .other(let type, let status):
             // What isn't JSON is text or bytes; of JSON nothing is known, which `runner openapi --check` refuses.
             return [answer(status, type, type == "application/json" ? [:] : ["type": "string"])]
@@ -150,6 +156,8 @@ struct Operation {
         case 201: "It is made."
         case 202: "It has begun."
         case 204: "It is done; there is nothing to tell."
+        case 206: "The part that was asked for."
+        case 302: "It lies elsewhere."
         default: "It is done."
         }
     }
@@ -167,6 +175,7 @@ struct Operation {
         if !endpoint.input.query.isEmpty || isIdempotent { statuses.insert(422) }
         if !trigger.path.parameters.isEmpty { statuses.insert(404) }
         if trigger.method != .get { statuses.insert(409) }
+        if case .file = endpoint.output { statuses.insert(409) }
         // Those that count wrong guesses.
         if function.access == .public || function.uses.contains(where: { $0.hasPrefix("LOGIN_LIMIT_") }) {
             statuses.insert(429)

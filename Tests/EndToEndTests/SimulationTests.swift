@@ -1,0 +1,169 @@
+import Connectors
+import Foundation
+import TestSupport
+import Testing
+
+/// A conversation with each provider, as `runner simulate` plays it: a fifth of the sends fails, and what becomes of messages is told
+/// late, twice and in any order.
+@Suite struct SimulationTests {
+    static let providers = ["whatsapp", "facebook", "instagram", "twitter", "linkedin"]
+
+    /// A host with one channel, connected to a provider that runs.
+    private struct Stage {
+        let host: RunningHost
+        let simulation: Simulation
+        let organisation: Organisation
+        let channel: String
+
+        init(_ provider: String, _ options: [String]) async throws {
+            simulation = try Simulation(provider)
+            host = try await RunningHost(settings: simulation.settings)
+            organisation = try await Organisation.signUp(host.api)
+            let answer = try await organisation.api.post(
+                organisation.path + "/channels",
+                ["type": provider, "name": "Simulated", "credentials": try await simulation.credentials()]
+            )
+            guard answer.status == 201, let id = answer.string("id") else { throw UnexpectedAnswer(answer) }
+            channel = id
+            try await simulation.start(to: "http://127.0.0.1:\(host.port)/webhook/\(id)", options)
+        }
+
+        func messages() async throws -> [[String: Any]] {
+            guard let ticket = try await organisation.tickets().first?["id"] as? String else { return [] }
+            return try await organisation.messages(of: ticket)
+        }
+    }
+
+    private static let troubles = ["--fail", "20%", "--late", "1s", "--twice", "--shuffle"]
+
+    @Test(arguments: providers)
+    func aCustomersWordsAndPicturesArriveOnceAndInOrder(_ provider: String) async throws {
+        let stage = try await Stage(provider, Self.troubles)
+        let words = ["Hello, Å/\\\"<&> 👋🏽", "Where is\nmy parcel?", "It was blue."]
+
+        var ids: [String] = []
+        for word in words { ids.append(try await stage.simulation.say(word, name: "Kim")) }
+        if provider != "linkedin" { ids.append(try await stage.simulation.say("Look", name: "Kim", picture: true)) }
+
+        let messages = try await eventually(within: .seconds(60), otherwise: { stage.host.log + stage.simulation.log })
+        {
+            let messages = try await stage.messages()
+            let urls = messages.flatMap { $0["attachments"] as? [[String: Any]] ?? [] }.compactMap {
+                $0["url"] as? String
+            }
+            let isWhole = provider == "linkedin" || urls.contains { $0.contains("/attachments/") }
+            return messages.count >= ids.count && isWhole ? messages : nil
+        }
+        #expect(messages.compactMap { $0["externalId"] as? String } == ids)
+        #expect(messages.prefix(3).compactMap { $0["text"] as? String } == words)
+        #expect(messages.allSatisfy { $0["status"] as? String == "received" })
+        #expect(try await stage.organisation.tickets().count == 1)
+        if let shown = (messages.last?["attachments"] as? [[String: Any]])?.first,
+            let path = (shown["url"] as? String)?.split(separator: "\(stage.host.port)").last
+        {
+            let file = try await stage.organisation.api.get(String(path))
+            #expect(file.status == 200)
+            #expect(file.headers["content-type"] == "image/png")
+            #expect(file.body.prefix(4) == Data([0x89, 0x50, 0x4E, 0x47]))
+        }
+        stage.host.stop()
+    }
+
+    @Test(arguments: providers)
+    func answersArriveOnceInOrderAndReachTheirLastState(_ provider: String) async throws {
+        let stage = try await Stage(provider, Self.troubles)
+        _ = try await stage.simulation.say("Hello")
+        let ticket = try await eventually { try await stage.organisation.tickets().first?["id"] as? String }
+        let answers = (1...8).map { "Answer \($0) Å" }
+
+        for answer in answers {
+            let posted = try await stage.organisation.api.post(
+                "\(stage.organisation.path)/tickets/\(ticket)/messages",
+                ["text": answer]
+            )
+            #expect(posted.status == 201, "\(posted.text)")
+        }
+
+        let end = ["whatsapp": "read", "facebook": "read", "instagram": "read", "twitter": "read", "linkedin": "sent"]
+        let messages = try await eventually(
+            within: .seconds(150),
+            otherwise: { stage.host.log + stage.simulation.log }
+        ) {
+            let messages = try await stage.messages()
+            let sent = messages.filter { $0["direction"] as? String == "outbound" }
+            return sent.count == answers.count && sent.allSatisfy { $0["status"] as? String == end[provider] }
+                ? messages : nil
+        }
+        #expect(messages.dropFirst().compactMap { $0["text"] as? String } == answers)
+        try await stage.host.becomeIdle(within: .seconds(30))
+        // What echoes and receipts told late has made nothing more of it.
+        #expect(try await stage.messages().count == answers.count + 1)
+        let accepted = try await stage.simulation.calls().filter { $0["messageId"] is String }
+        #expect(accepted.count == answers.count)
+        #expect(
+            accepted.compactMap { $0["messageId"] as? String }
+                == messages.dropFirst().compactMap { $0["externalId"] as? String }
+        )
+        stage.host.stop()
+    }
+
+    @Test func upWithSimulationHasAConnectedChannelOfEachProvider() async throws {
+        let port = try FreePort.find()
+        let up = try await RunningUp(["--simulate", "--simulate-port", String(port)])
+        let account =
+            try JSONSerialization.jsonObject(
+                with: try Data(contentsOf: URL(fileURLWithPath: up.folder + "/.runner/demo.json"))
+            ) as? [String: Any]
+        let login = try await up.api.post(
+            "/auth/login",
+            ["email": account?["email"] ?? "", "password": account?["password"] ?? ""]
+        )
+        let organisation = Organisation(
+            id: login.string("organisation.id") ?? account?["organisation"] as? String ?? "",
+            user: login.string("user.id") ?? "",
+            email: "",
+            api: up.api.with(token: login.string("accessToken"))
+        )
+
+        for provider in Self.providers {
+            let said = try await Command.shell(
+                "\(Checkout.executable) simulate \(provider) --say 'Hello by \(provider)' --port \(port)"
+            )
+            #expect(said.status == 0, "\(said.errors)")
+        }
+
+        for provider in Self.providers {
+            _ = try await eventually(otherwise: { up.log }) {
+                let tickets = try await organisation.api.get(organisation.path + "/tickets?q=\(provider)")
+                return tickets.data.count == 1 ? true : nil
+            }
+        }
+        let channels = try await organisation.api.get(organisation.path + "/channels?limit=100").texts("type")
+        #expect(Set(channels) == Set(Self.providers + ["mock"]))
+        up.stop()
+    }
+
+    @Test func aSimulatorSaysWhatItCannotDo() async throws {
+        let none = try await Command.shell(
+            "\(Checkout.executable) simulate whatsapp --say hi --port \(try FreePort.find())"
+        )
+        let wrong = try await Command.shell("\(Checkout.executable) simulate telegram")
+        let share = try await Command.shell("\(Checkout.executable) simulate whatsapp --fail half")
+
+        #expect(none.status != 0 && none.errors.contains("No simulator listens"))
+        #expect(wrong.status != 0)
+        #expect(share.errors.contains("--fail is a share such as 20%."))
+    }
+
+    @Test func aSimulatorShakesHandsAndComplainsWhereTheProductDoesNotAnswer() async throws {
+        let stage = try await Stage("whatsapp", [])
+        let lonely = try Simulation("twitter")
+        try await lonely.start(to: "http://127.0.0.1:\(stage.host.port)/webhook/\(stage.channel)")
+
+        _ = try await eventually { lonely.log.contains("fails the handshake of twitter") ? true : nil }
+        _ = try await eventually { stage.simulation.log.contains("simulating whatsapp") ? true : nil }
+
+        #expect(!stage.simulation.log.contains("handshake"))
+        stage.host.stop()
+    }
+}
