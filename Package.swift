@@ -132,7 +132,8 @@ let package = Package(
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue", "Postgres",
+                "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue",
+                "Postgres",
                 "Redis",
                 "Security", "Cron", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
