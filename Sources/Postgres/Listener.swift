@@ -11,11 +11,16 @@ package enum PostgresNotification: Sendable, Hashable {
 
 /// The connection that listens, open while anybody subscribes, and its subscribers.
 final class Listener: LinkOwner, Timed {
-    fileprivate struct Subscriber: Sendable {
+    fileprivate final class Subscriber: Sendable {
         let channels: Set<String>
         let continuation: AsyncStream<PostgresNotification>.Continuation
         /// A message was dropped because its reader is slow.
-        var hasGap = false
+        let hasGap = Mutex(false)
+
+        init(channels: Set<String>, continuation: AsyncStream<PostgresNotification>.Continuation) {
+            self.channels = channels
+            self.continuation = continuation
+        }
     }
 
     private struct State: Sendable {
@@ -92,9 +97,10 @@ final class Listener: LinkOwner, Timed {
     }
 
     private func confirm(_ ids: [Int]) {
-        state.withLock { state in
-            for id in ids { state.subscribers[id]?.yield(.reconnected) }
-        }
+        // Not under the lock: a reader that is being cancelled holds its task's own lock while it waits for ours to
+        // unsubscribe, and to resume that reader takes its task's lock.
+        let subscribers = state.withLock { state in ids.compactMap { state.subscribers[$0] } }
+        for subscriber in subscribers { subscriber.yield(.reconnected) }
     }
 
     private func schedule() {
@@ -169,22 +175,25 @@ final class Listener: LinkOwner, Timed {
     }
 
     func linkDidReceive(_ notifications: [(channel: String, payload: String)]) {
-        state.withLock { state in
-            for (channel, payload) in notifications {
-                for (id, subscriber) in state.subscribers where subscriber.channels.contains(channel) {
-                    state.subscribers[id]?.yield(.message(channel: channel, payload: payload))
-                }
+        // Not under the lock, as in `confirm`.
+        let subscribers = state.withLock { Array($0.subscribers.values) }
+        for (channel, payload) in notifications {
+            for subscriber in subscribers where subscriber.channels.contains(channel) {
+                subscriber.yield(.message(channel: channel, payload: payload))
             }
         }
     }
 }
 
 extension Listener.Subscriber {
-    fileprivate mutating func yield(_ notification: PostgresNotification) {
-        if hasGap {
-            if case .dropped = continuation.yield(.reconnected) { return }
-            hasGap = false
+    /// Called by the poller's thread alone, so one at a time; unsubscribing doesn't need this lock.
+    fileprivate func yield(_ notification: PostgresNotification) {
+        hasGap.withLock { hasGap in
+            if hasGap {
+                if case .dropped = continuation.yield(.reconnected) { return }
+                hasGap = false
+            }
+            if case .dropped = continuation.yield(notification) { hasGap = true }
         }
-        if case .dropped = continuation.yield(notification) { hasGap = true }
     }
 }

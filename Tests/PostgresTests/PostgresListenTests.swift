@@ -82,6 +82,28 @@ import Testing
         }
     }
 
+    /// Who is told at the very moment of being cancelled holds the lock that telling them needs.
+    @Test func readersThatComeAndGoNeverStopOneAnother() async throws {
+        try await World.with { postgres in
+            await withTaskGroup { group in
+                for number in 0..<8 {
+                    group.addTask {
+                        for round in 0..<250 {
+                            let reader = Task { for await _ in postgres.listen(["c"]) {} }
+                            // Cancelled around the moment when LISTEN is answered.
+                            try? await Task.sleep(for: .microseconds((round * 7 + number * 13) % 500))
+                            reader.cancel()
+                            await reader.value
+                        }
+                    }
+                }
+            }
+            var notifications = postgres.listen(["c"]).makeAsyncIterator()
+
+            #expect(await notifications.next() == .reconnected)
+        }
+    }
+
     @Test func endsTheStreamAtShutdown() async throws {
         let postgres = Postgres(try World.configuration(), logger: World.logger)
         var notifications = postgres.listen(["c"]).makeAsyncIterator()
