@@ -1,18 +1,19 @@
-import Foundation
+package import Foundation
 import Security
 
 /// How the file of a received attachment is asked for.
 package enum MediaRequest: Sendable, Equatable {
     /// The provider is asked where the file lies, which it tells for some minutes; both take the token.
     case lookUp(address: String, token: String)
-    /// It lies at an address that the webhook told.
-    case file(address: String)
+    /// It lies at an address that the webhook told; `authorisation` is the header's value, where it is shown to the account alone.
+    case file(address: String, authorisation: String?)
     /// It can't be asked for, for good; the text is for people.
     case impossible(String)
 
     /// For a channel of this kind: `url` is as the webhook told it, `media` the provider's description of the file as JSON text, where it
-    /// came with one, and `graph` Meta's address with the version, `https://graph.facebook.com/v25.0`.
-    package init(kind: String, url: String?, media: String?, account: ChannelAccount, graph: String) {
+    /// came with one, and `graph` Meta's address with the version, `https://graph.facebook.com/v25.0`. A signed request is good for some minutes around
+    /// `now`.
+    package init(kind: String, url: String?, media: String?, account: ChannelAccount, graph: String, now: Date) {
         // What can't be read describes nothing.
         let media = media.flatMap { JSONValue(body: Array($0.utf8)) }
         if kind == "whatsapp" {
@@ -28,8 +29,17 @@ package enum MediaRequest: Sendable, Equatable {
                 return
             }
             self = .lookUp(address: "\(graph)/\(part)", token: token)
+        } else if kind == "twitter", let photo = media?["media_url_https"]?.string, TwitterConnector.isPrivate(photo) {
+            guard account.credentials["accessTokenSecret"] != nil else {
+                self = .impossible(
+                    "X shows the file to tokens of OAuth 1.0a alone, and the channel has none: open it there."
+                )
+                return
+            }
+            let header = TwitterConnector.authorisation(account, "GET", photo, now: now)
+            self = .file(address: photo, authorisation: header.value)
         } else if let url, url.hasPrefix("https://") || url.hasPrefix("http://") {
-            self = .file(address: url)
+            self = .file(address: url, authorisation: nil)
         } else {
             self = .impossible("The provider shows the file to the account alone: open it there.")
         }

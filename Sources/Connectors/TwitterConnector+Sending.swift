@@ -33,7 +33,7 @@ extension TwitterConnector {
     }
 
     /// OAuth 1.0a where the account has a token's secret, else a bearer token of OAuth 2.0.
-    private static func authorisation(
+    static func authorisation(
         _ account: ChannelAccount,
         _ method: String,
         _ url: String,

@@ -117,11 +117,14 @@ struct TwitterConnector: Connector {
         switch media["type"]?.string {
         case "photo":
             let url = media["media_url_https"]?.string
-            return Attachment(type: "image", url: url?.hasPrefix("https://ton.twitter.com/") == true ? nil : url)
+            return Attachment(type: "image", url: url.map(Self.isPrivate) == true ? nil : url)
         case "animated_gif", "video": return Attachment(type: "video", url: best?["url"]?.string, mimeType: "video/mp4")
         default: return Attachment(type: "unsupported")
         }
     }
+
+    /// Whether a file is shown to the account alone, by a request that its OAuth 1.0a token signed.
+    static func isPrivate(_ url: String) -> Bool { url.hasPrefix("https://ton.twitter.com/") }
 
     /// Everything that we sent to the reader with an id up to this one is read.
     private func read(_ event: JSONValue, _ us: String) -> [InboundEvent] {

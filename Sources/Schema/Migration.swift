@@ -72,6 +72,7 @@ extension Migration {
         Migration(20, "statuses_before_echoes", PackageResources._020_statuses_before_echoes_sql),
         Migration(21, "fetch_attachments", PackageResources._021_fetch_attachments_sql),
         Migration(22, "replay_webhooks", PackageResources._022_replay_webhooks_sql),
+        Migration(23, "receipts_ahead", PackageResources._023_receipts_ahead_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -44,6 +44,20 @@ import Testing
         #expect(me.status == 200)
         #expect(log.contains("crashed"))
     }
+
+    @Test func aMigrationThatWasChangedIsRefusedWithTheWayOut() async throws {
+        let up = try await RunningUp()
+        let change = "UPDATE schema_migrations SET checksum = 'another' WHERE version = 1"
+        let changed = try await Command.run(["db", "psql", "--", "-c", change], in: up.folder)
+        up.stop()
+
+        let again = try await Command.run(up.arguments, in: up.folder)
+
+        #expect(changed.status == 0, "\(changed.errors)")
+        #expect(again.status == 1)
+        #expect(again.errors.contains("was changed after it had been applied"))
+        #expect(again.errors.contains("runner up --fresh"))
+    }
 }
 
 extension [ProcessIdentity] {

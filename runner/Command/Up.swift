@@ -272,7 +272,13 @@ enum RedisInspection {
 enum SchemaUpdate {
     /// Brings the schema up to date; says what it did.
     static func run(_ addresses: Addresses) async throws -> [String] {
-        let lines = try await run(ownerURL: addresses.databaseOwner)
+        let lines: [String]
+        do {
+            lines = try await run(ownerURL: addresses.databaseOwner)
+        } catch let error as MigrationError where addresses.isDatabaseOurs {
+            // Usual after a branch was changed: what the private database holds is seldom worth more than the way on.
+            throw FleetError("\(error)", remedy: "or begin with an empty private database: runner up --fresh")
+        }
         try await admit(addresses.database, ownerURL: addresses.databaseOwner)
         return lines
     }

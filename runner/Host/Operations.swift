@@ -8,7 +8,8 @@ import Redis
 import Schema
 import Security
 
-/// The host's own pages: whether the process is up, whether it can serve, its figures, and the API's description.
+/// The host's own pages: whether the process is up, whether it can serve, its figures, the API's description, and what links in
+/// mails lead to.
 struct Operations: Sendable {
     let services: Services
     let metrics: Metrics
@@ -25,9 +26,10 @@ struct Operations: Sendable {
         address: String?,
         requestId: String
     ) async throws -> Answer? {
+        let accountPage = AccountPages.answer(path)
         switch path {
         case "/health", "/ready", "/metrics", "/openapi.json": break
-        default: guard Explorer.owns(path) else { return nil }
+        default: guard accountPage != nil || Explorer.owns(path) else { return nil }
         }
         switch request.method {
         case .get, .head: break
@@ -41,6 +43,7 @@ struct Operations: Sendable {
             answer.headers.append(("Allow", "GET, HEAD, OPTIONS"))
             return answer
         }
+        if let accountPage { return accountPage }
         switch path {
         case "/health": return Answer.object { $0.member("status", "ok") }
         case "/ready": return await ready()

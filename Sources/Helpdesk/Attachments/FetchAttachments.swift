@@ -137,38 +137,39 @@ struct FetchAttachments: QueueFunction {
             url: claimed.url,
             media: claimed.media,
             account: account,
-            graph: "\(base.hasSuffix("/") ? String(base.dropLast()) : base)/\(version)"
+            graph: "\(base.hasSuffix("/") ? String(base.dropLast()) : base)/\(version)",
+            now: context.now
         )
         let limit = try context.setting("ATTACHMENT_LIMIT").flatMap { Int($0) } ?? 100
         var expected = MediaRequest.digest(in: claimed.media)
         var (size, type): (Int?, String?) = (nil, claimed.mimeType)
         let address: String
-        var token: String?
+        var authorisation: String?
         switch request {
         case .impossible(let reason): throw AttachmentVerdict.Fault.final(reason)
-        case .file(let url): address = url
+        case .file(let url, let proof): (address, authorisation) = (url, proof)
         case .lookUp(let url, let secret):
             let location = try await lookUp(url, secret, egress)
-            (address, token, size) = (location.address, secret, location.size)
+            (address, authorisation, size) = (location.address, "Bearer \(secret)", location.size)
             expected = expected ?? location.digest
             type = location.mimeType ?? type
         }
         return try await receive(
-            outgoing(address, token),
+            outgoing(address, authorisation),
             Expectation(kind: claimed.type, mimeType: type, digest: expected, size: size, limit: limit << 20),
             egress
         )
     }
 
-    private func outgoing(_ url: String, _ token: String?) -> OutgoingRequest {
+    private func outgoing(_ url: String, _ authorisation: String?) -> OutgoingRequest {
         // Meta's file servers answer nobody without a name.
         var headers = [("User-Agent", "DelightChat/1"), ("Accept", "*/*")]
-        if let token { headers.append(("Authorization", "Bearer \(token)")) }
+        if let authorisation { headers.append(("Authorization", authorisation)) }
         return OutgoingRequest(method: "GET", url: url, headers: headers, body: [], timeout: Self.limit)
     }
 
     private func lookUp(_ url: String, _ token: String, _ egress: Egress) async throws -> MediaLocation {
-        var request = outgoing(url, token)
+        var request = outgoing(url, "Bearer \(token)")
         request.timeout = .seconds(15)
         var body: [UInt8] = []
         let answer: Download

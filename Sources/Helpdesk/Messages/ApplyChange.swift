@@ -199,8 +199,9 @@ struct ApplyChange: BatchFunction {
     private static let rounds = 5
     /// How long a message may take to come behind what happened to it, in seconds.
     private static let patience = 3600.0
-    /// How long an edit waits for its message before it becomes that message, and an echo for the answer of a send.
-    private static let shortPatience = (edit: 2.0, echo: 60.0)
+    /// How long an edit waits for its message before it becomes that message, an echo for the answer of a send, and a receipt up to
+    /// a message or of a person for these: most that stay unknown are of conversations before the channel was connected.
+    private static let shortPatience = (edit: 2.0, echo: 60.0, reach: 60.0)
 
     private static func age(_ job: Work<Payload>, _ context: WorkContext) -> Double {
         max(0, context.now.timeIntervalSince1970 - Double(job.acceptedAt) / 1_000_000)
@@ -226,7 +227,8 @@ struct ApplyChange: BatchFunction {
             _ = try await context.services.producer.add([data], to: ReceiveMessage.queue)
             return .snooze(.seconds(1))
         }
-        guard age < patience else { return .done() }
+        let isReach = job.payload.kind == InboundChange.Kind.reach.rawValue
+        guard age < (isReach ? shortPatience.reach : patience) else { return .done() }
         // Ever more seldom: at most a dozen times in all.
         return .snooze(.milliseconds(Int64(min(max(age, 1), 600) * 1000)))
     }

@@ -6,7 +6,7 @@ import Postgres
 /// Deletes what is past its time: Idempotency-Keys, sessions, unprocessed events, statuses that never found their message,
 /// events that no stream can ask for any more, password resets, and mails that are done with.
 ///
-/// `purge-expired` in functions.yaml: every hour. One organisation at a time, in batches that hold no lock for long; what
+/// `purge-expired` in functions.yaml: every hour. One organisation at a time, a round trip for a batch of each, so that no lock is held for long; what
 /// it doesn't get to it finds again the next hour.
 struct PurgeExpired: ScheduledFunction {
     /// Streams go 24 hours back; the rest is for readers that were away.
@@ -28,13 +28,13 @@ struct PurgeExpired: ScheduledFunction {
             try Task.checkCancellation()
             let scope = context.organisation(try row.get("org_id"))
             var deleted = 0
-            for statement in statements(scope.organisation, eventsBefore: before, mailsBefore: mailsBefore) {
-                var count: Int
-                repeat {
-                    count = try await scope.query(statement).affected
-                    deleted += count
-                } while count == Self.batch
-            }
+            var waiting = statements(scope.organisation, eventsBefore: before, mailsBefore: mailsBefore)
+            repeat {
+                let counts = try await scope.run(waiting).map(\.affected)
+                deleted += counts.reduce(0, +)
+                // Those that found a whole batch may find more.
+                waiting = zip(waiting, counts).filter { $1 >= Self.batch }.map(\.0)
+            } while !waiting.isEmpty
             context.logger.info("purged", metadata: ["organisation": "\(scope.organisation)", "rows": "\(deleted)"])
         }
     }

@@ -115,7 +115,7 @@ import Testing
         let end = ["inbound hello received", "outbound hi read"]
         _ = try await eventually { words(try await messages()) == end ? true : nil }
         for body in [statuses, echo, inbound] { #expect(try await post(body, to: channel).status == 200) }
-        try await Contract.host().becomeIdle()
+        try await Contract.host().becomeIdle(["inbound", "changes"])
 
         #expect(words(try await messages()) == end)
         #expect(try await acme.tickets().count == 1)

@@ -74,7 +74,7 @@ import Testing
         }
 
         #expect(try await [post(one, "first"), post(one, "second"), post(two, "first")] == [200, 200, 200])
-        try await Contract.host().becomeIdle()
+        try await Contract.host().becomeIdle(["inbound"])
 
         #expect(try await acme.tickets().map { $0["unreadCount"] as? Int } == [1, 1])
         let contacts = try await acme.tickets().map { ($0["contact"] as? [String: Any])?["id"] as? String }

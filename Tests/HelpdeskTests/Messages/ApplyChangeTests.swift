@@ -182,6 +182,52 @@ import Testing
         }
     }
 
+    /// As much is known of a message that is recorded after the receipt which covers it.
+    @Test(
+        arguments: [
+            ["person": kim, "status": "read", "at": "2026-11-22T10:00:01Z"],
+            ["person": kim, "status": "read", "number": 200],
+        ] as [JSON]
+    )
+    func aReceiptThatOvertakesWhatItCoversHoldsAllTheSame(_ receipt: JSON) async throws {
+        try await World.with { world in
+            let (web, _, _) = try await Self.conversation(world)
+            let members = receipt.members ?? []
+            try await world.apply(web, .object([.init("kind", "reach")] + members))
+
+            for (id, at) in [("100", "2026-11-22T10:00:00Z"), ("300", "2026-11-22T10:00:02Z")] {
+                try await world.apply(
+                    web,
+                    ["kind": "echo", "externalId": .string(id), "person": Self.kim, "text": "x", "at": .string(at)]
+                )
+            }
+
+            #expect(
+                try await world.column("SELECT status FROM messages WHERE external_id ~ '^[0-9]' ORDER BY external_id")
+                    == ["read", "sent"]
+            )
+        }
+    }
+
+    @Test func aReceiptOfSomebodyUnknownWaitsForThem() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            let receipt: JSON = ["kind": "reach", "person": Self.kim, "status": "read", "at": "2026-11-22T10:00:01Z"]
+
+            let early = try await world.apply(web, receipt)
+            try await world.apply(
+                web,
+                ["kind": "echo", "externalId": "1", "person": Self.kim, "text": "x", "at": "2026-11-22T10:00:00Z"]
+            )
+            let late = try await world.apply(web, receipt)
+
+            #expect(early != [.done()])
+            #expect(late == [.done()])
+            #expect(try await world.column("SELECT status FROM messages") == ["read"])
+        }
+    }
+
     @Test func theNewestReactionStandsWhateverTheOrder() async throws {
         try await World.with { world in
             let (web, ticket, jane) = try await Self.conversation(world)

@@ -208,6 +208,10 @@ private struct OwnQueue {
             return jobs.map { _ in .completed() }
         }
         let run = Task { await consumer.run() }
+        // The consumer says at its start that it keeps the order; jobs that are added before stand in the queue itself.
+        while try await redis.command(["HGET", "bull:shared:meta", "fair"]).isNull {
+            try await Task.sleep(for: .milliseconds(1))
+        }
         var job = Self.job
         job.organisation = loud
         let batch = [NewJob](repeating: job, count: 100)

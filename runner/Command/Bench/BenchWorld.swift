@@ -151,11 +151,11 @@ struct BenchOrganisation {
     let token: String
     let channel: String
 
-    static func make(in world: BenchWorld) async throws -> BenchOrganisation {
+    static func make(in world: BenchWorld, email: String = "ada@example.com") async throws -> BenchOrganisation {
         let answer = try await world.request(
             "POST",
             "/auth/signup",
-            #"{"organisationName":"Bench","name":"Ada","email":"ada@example.com","password":"correct horse battery"}"#
+            #"{"organisationName":"Bench","name":"Ada","email":"\#(email)","password":"correct horse battery"}"#
         )
         guard let token = answer["accessToken"] as? String,
             let id = (answer["organisation"] as? [String: Any])?["id"] as? String,

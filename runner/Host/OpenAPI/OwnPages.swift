@@ -43,6 +43,18 @@ enum OwnPages {
                 "A page that explains and calls the API",
                 [200: ("text/html", ["type": "string"])]
             ),
+            page(
+                "/accept-invite",
+                "accept-invite-page",
+                "The form that an invite's link leads to",
+                [200: ("text/html", ["type": "string"])]
+            ),
+            page(
+                "/reset-password",
+                "reset-password-page",
+                "The form that the mail for a forgotten password leads to",
+                [200: ("text/html", ["type": "string"])]
+            ),
         ]
     }
 
