@@ -73,6 +73,7 @@ extension Migration {
         Migration(21, "fetch_attachments", PackageResources._021_fetch_attachments_sql),
         Migration(22, "replay_webhooks", PackageResources._022_replay_webhooks_sql),
         Migration(23, "receipts_ahead", PackageResources._023_receipts_ahead_sql),
+        Migration(24, "analyze_uploads", PackageResources._024_analyze_uploads_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -93,6 +93,23 @@ import Testing
         }
     }
 
+    @Test func thePlannerKnowsOfALargeUploadBeforeAnybodyIsSentTo() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+
+            _ = try await world.campaign(jane, on: try await world.mock(jane), recipients: 3000)
+
+            #expect(
+                try await world.column(
+                    """
+                    SELECT relname || ' ' || reltuples FROM pg_class
+                     WHERE relname IN ('campaign_recipients', 'contacts', 'contact_identities') ORDER BY relname
+                    """
+                ) == ["campaign_recipients 3000", "contact_identities 3000", "contacts 3000"]
+            )
+        }
+    }
+
     @Test func aCutConnectionLeavesNothing() async throws {
         try await World.with { world in
             let jane = try await world.admin()
