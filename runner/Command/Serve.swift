@@ -80,6 +80,11 @@ struct Serve: AsyncParsableCommand {
         host.onReady = { port in
             logger.notice("serving", metadata: ["port": "\(port)", "functions": "\(pairs.count)"])
             link?.tellReady()
+            Task.detached {
+                // Once the workers stand, too.
+                try await Task.sleep(for: .seconds(1))
+                StartPages.release()
+            }
         }
         try await Host(pairs, services: services, options: host, logger: logger).run()
     }
