@@ -103,7 +103,7 @@ import Testing
             arguments: ["db", "studio", "--port", String(port), "-f", Checkout.root + "/functions.yaml"],
             environment: ["DATABASE_OWNER_URL": database.ownerURL, "PATH": "/usr/bin:/bin"]
         )
-        let api = APIClient(base: "http://127.0.0.1:\(port)")
+        let api = APIClient(base: "http://127.0.0.1:\(port)", isOurs: false)
         _ = try await eventually { try? await api.get("/").status == 200 ? true : nil }
 
         let tables = try await api.get("/")
