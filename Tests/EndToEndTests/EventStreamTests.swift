@@ -167,6 +167,65 @@ import Testing
         #expect(open.text.hasPrefix("HTTP/1.1 200"))
     }
 
+    @Test func aCampaignIsToldOfAtMostOnceASecondAndItsLastStateAlways() async throws {
+        let organisation = try await Contract.admin()
+        let campaign = try await Self.campaign(organisation)
+        let began = ContinuousClock.now
+        let listener = try await Self.listener(to: organisation)
+
+        _ = try await organisation.api.post(campaign + "/start")
+        for _ in 0..<8 {
+            for verb in ["pause", "resume"] { _ = try await organisation.api.post("\(campaign)/\(verb)") }
+        }
+        _ = try await organisation.api.post(campaign + "/cancel")
+        let events = try await eventually(within: .seconds(60), otherwise: { listener.text }) {
+            let events = listener.events.filter { $0.type == "campaign.updated" }
+            return events.last?.string("data.status") == "cancelled" ? events : nil
+        }
+        let seconds = began.duration(to: .now) / .seconds(1)
+
+        #expect(events.count <= Int(seconds) + 1, "\(events.count) in \(seconds) s")
+        #expect(Set(events.map(\.id)).count == events.count)
+        #expect(events.allSatisfy { $0.string("id") == $0.id })
+    }
+
+    @Test func whatAStreamHeldBackWhenItEndedIsToldWhenItIsResumed() async throws {
+        let organisation = try await Contract.admin()
+        let channel = try await organisation.channel()
+        let campaign = try await Self.campaign(organisation)
+        let listener = try await Self.listener(to: organisation)
+
+        _ = try await organisation.api.post(campaign + "/start")
+        _ = try await Self.event("campaign.updated", in: listener)
+        _ = try await organisation.api.post(campaign + "/pause")
+        _ = try await organisation.ticket(on: channel)
+        _ = try await Self.event("ticket.created", in: listener)
+        listener.close()
+        let resumed = try await Self.listener(to: organisation, after: listener.lastEventId)
+
+        _ = try await eventually(within: .seconds(60), otherwise: { listener.text + resumed.text }) {
+            (listener.events + resumed.events).last { $0.type == "campaign.updated" }?.string("data.status") == "paused"
+                ? true : nil
+        }
+        #expect(!resumed.events.contains { $0.type == "ticket.created" })
+    }
+
+    /// A draft with as many recipients as nobody sends to within a test.
+    private static func campaign(_ organisation: Organisation) async throws -> String {
+        let made = try await organisation.api.post(
+            organisation.path + "/campaigns",
+            [
+                "name": "Sale", "channelId": try await organisation.channel(), "message": ["text": "Hi"],
+                "rateLimit": ["perSecond": 1],
+            ]
+        )
+        let campaign = organisation.path + "/campaigns/" + (made.string("id") ?? "")
+        let people = (1...1000).map { ["phone": "+4915000\(10_000 + $0)"] }
+        let added = try await organisation.api.post(campaign + "/recipients", ["recipients": people])
+        guard added.status == 200 else { throw UnexpectedAnswer(added) }
+        return campaign
+    }
+
     @Test func headAnswersWithoutAStream() async throws {
         let organisation = try await Contract.bystander()
 

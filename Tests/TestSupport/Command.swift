@@ -7,8 +7,12 @@ package struct Command: Sendable {
     package let errors: String
 
     /// Runs `runner` with these arguments and waits for its end.
-    package static func run(_ arguments: [String], in folder: String = Checkout.root) async throws -> Command {
-        try await run(Checkout.executable, arguments, in: folder)
+    package static func run(
+        _ arguments: [String],
+        in folder: String = Checkout.root,
+        within limit: Duration = .seconds(60)
+    ) async throws -> Command {
+        try await run(Checkout.executable, arguments, in: folder, within: limit)
     }
 
     /// Runs lines as somebody types them into a terminal.

@@ -21,6 +21,9 @@ struct WatchCampaign: AsyncParsableCommand {
         commandName: "watch",
         abstract: "Shows how far a campaign is, until it has ended.",
         discussion: """
+            One line a second where the output is no terminal. Ends with 0 once the campaign is completed, and with 1 once it is
+            cancelled and nobody is being sent to.
+
             Example:
               runner campaigns watch 01936f5e-7a00-7000-8000-000000000001 --as admin@example.com
             """
@@ -82,6 +85,7 @@ struct WatchCampaign: AsyncParsableCommand {
             fflush(nil)
             if progress.hasEnded {
                 if isTerminal { print() }
+                if progress.status == "cancelled" { throw ExitCode(1) }
                 return
             }
             try await Task.sleep(for: .seconds(1))

@@ -127,49 +127,11 @@ struct AddRecipients: HTTPFunction {
         let channel: Channel.ID = try campaign.get("channel_id")
         let total: Int = try campaign.get("total")
 
-        _ = try await transaction.query(
-            """
-            CREATE TEMPORARY TABLE upload (
-                row bigint, phone text, handle text, name text, variables jsonb,
-                address text GENERATED ALWAYS AS (coalesce(phone, '@' || fold(handle))) STORED
-            ) ON COMMIT DROP
-            """
+        _ = try await transaction.query(UploadStatements.table)
+        _ = try await transaction.copyIn(UploadStatements.copy, upload.chunks)
+        let results = try await transaction.run(
+            UploadStatements(organisation: org, campaign: id, channel: channel, total: total).all
         )
-        _ = try await transaction.copyIn("COPY upload (row, phone, handle, name, variables) FROM STDIN", upload.chunks)
-        let results = try await transaction.run([
-            "ANALYZE upload",
-            audience(of: id, on: channel, org),
-            """
-            INSERT INTO contacts (org_id, id, name, phone, handle)
-            SELECT \(org)::uuid, a.contact_id, coalesce(a.name, a.phone, a.handle), a.phone, a.handle
-              FROM audience AS a
-             WHERE a.is_new
-            """,
-            """
-            INSERT INTO contact_identities (org_id, channel_id, kind, value, contact_id)
-            SELECT \(org)::uuid, CASE WHEN a.phone IS NULL THEN \(channel)::uuid END,
-                   CASE WHEN a.phone IS NULL THEN 'handle' ELSE 'phone' END, coalesce(a.phone, fold(a.handle)), a.contact_id
-              FROM audience AS a
-             WHERE a.is_new
-             ORDER BY 2 NULLS FIRST, 3, 4
-            ON CONFLICT DO NOTHING
-            """,
-            """
-            INSERT INTO campaign_recipients
-                   (org_id, campaign_id, position, contact_id, address, name, phone, handle, variables, status)
-            SELECT \(org)::uuid, \(id)::uuid, \(total)::bigint + row_number() OVER (ORDER BY a.row), a.contact_id, a.address, a.name,
-                   a.phone, a.handle, a.variables, CASE WHEN a.opted_out THEN 'optedOut' ELSE 'pending' END
-              FROM audience AS a
-            """,
-            """
-            UPDATE campaign_counters AS n
-               SET total = n.total + a.added, pending = n.pending + a.added - a.opted_out,
-                   opted_out = n.opted_out + a.opted_out
-              FROM (SELECT count(*) AS added, count(*) FILTER (WHERE opted_out) AS opted_out FROM audience) AS a
-             WHERE n.org_id = \(org) AND n.campaign_id = \(id)
-            RETURNING a.added, a.opted_out
-            """,
-        ])
         guard results[2].affected == results[3].affected else {
             throw PostgresError(.server, "a contact was made by another transaction", sqlState: "40001")
         }
@@ -191,37 +153,6 @@ struct AddRecipients: HTTPFunction {
             transaction.announcing("campaign.updated", id.uuid, facts: ["fields": ["recipientCount"]]),
         ])
         return counts
-    }
-
-    /// The rows that make a recipient, each with its contact: one for an address, one for a contact, the first of the file, and
-    /// nobody who is in the campaign.
-    private static func audience(of id: Campaign.ID, on channel: Channel.ID, _ org: Organisation.ID) -> SQL {
-        """
-        CREATE TEMPORARY TABLE audience ON COMMIT DROP AS
-        SELECT f.row, f.address, f.phone, f.handle, f.name, f.variables, coalesce(f.contact_id, uuid_v7()) AS contact_id,
-               f.contact_id IS NULL AS is_new, coalesce(k.opted_out, false) AS opted_out
-          FROM (
-                SELECT u.row, u.address, u.phone, u.handle, u.name, u.variables, i.contact_id,
-                       row_number() OVER (PARTITION BY coalesce(i.contact_id::text, u.address) ORDER BY u.row) AS nth
-                  FROM upload AS u
-                  LEFT JOIN contact_identities AS i
-                    ON i.org_id = \(org)::uuid
-                   AND i.scope = CASE WHEN u.phone IS NULL THEN \(channel)::uuid
-                                      ELSE '00000000-0000-0000-0000-000000000000'::uuid END
-                   AND i.kind = CASE WHEN u.phone IS NULL THEN 'handle' ELSE 'phone' END
-                   AND i.value = coalesce(u.phone, fold(u.handle))
-               ) AS f
-          LEFT JOIN contacts AS k ON k.org_id = \(org)::uuid AND k.id = f.contact_id
-         WHERE f.nth = 1
-           AND NOT EXISTS (
-                   SELECT FROM campaign_recipients AS r
-                    WHERE r.org_id = \(org)::uuid AND r.campaign_id = \(id)::uuid AND r.address = f.address
-               )
-           AND NOT EXISTS (
-                   SELECT FROM campaign_recipients AS r
-                    WHERE r.org_id = \(org)::uuid AND r.campaign_id = \(id)::uuid AND r.contact_id = f.contact_id
-               )
-        """
     }
 
     private static func answer(_ counts: Counts, _ upload: RecipientUpload) -> Answer {

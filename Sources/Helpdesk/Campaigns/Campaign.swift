@@ -36,8 +36,8 @@ enum Campaign {
           JOIN campaign_counters AS n ON n.org_id = c.org_id AND n.campaign_id = c.id
         """
 
-    /// Messages per second that a kind of channel takes for campaigns unless the campaign says less: what the provider documents,
-    /// for WhatsApp with room for answers.
+    /// Messages per second that a kind of channel takes for campaigns which ask for none: what the provider documents, for WhatsApp
+    /// with room for answers.
     static func limit(of kind: Channel.Kind) -> Int {
         switch kind {
         case .whatsapp: 60
@@ -45,6 +45,12 @@ enum Campaign {
         case .twitter, .linkedin: 1
         case .mock: 10_000
         }
+    }
+
+    /// The same on a channel of a campaign that asks for so many: WhatsApp allows some numbers ever more, as their owner can see;
+    /// nobody gets more elsewhere.
+    static func limit(of kind: Channel.Kind, asked perSecond: Int) -> Int {
+        kind == .whatsapp ? max(limit(of: kind), perSecond) : limit(of: kind)
     }
 }
 

@@ -4,7 +4,7 @@ import Postgres
 /// Drafts a campaign: a message on a channel, without recipients yet.
 ///
 /// `create-campaign` in functions.yaml: `POST /orgs/:orgId/campaigns`, admins only. Without a `rateLimit` it gets the channel kind's
-/// own; with one that is higher the channel's still holds.
+/// own; with one that is higher the channel's still holds, but for WhatsApp, which allows some numbers more than others.
 ///
 /// - Throws: ``Failure/invalid(_:)`` for an unknown channel, one that takes no campaigns (LinkedIn has nobody to send to), a
 ///   free text on WhatsApp, which takes templates only, and a template that the account doesn't have that way.

@@ -28,7 +28,7 @@ struct Pace: Sendable {
         self.redis = redis
         self.channel = channel
         self.campaign = campaign
-        channelRate = Campaign.limit(of: kind)
+        channelRate = Campaign.limit(of: kind, asked: perSecond)
         campaignRate = perSecond
     }
 

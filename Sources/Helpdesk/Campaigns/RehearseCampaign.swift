@@ -67,7 +67,8 @@ struct RehearseCampaign: HTTPFunction {
             let counted = try await transaction.query(checks.counting)[0]
             let samples = try await transaction.query(checks.sampling)
             let recipients = try counted.get("fine", as: Int.self)
-            let pace = Double(min(try row.get("per_second", as: Int.self), Campaign.limit(of: kind)))
+            let asked = try row.get("per_second", as: Int.self)
+            let pace = Double(min(asked, Campaign.limit(of: kind, asked: asked)))
             let seconds = Int((Double(recipients) / pace).rounded(.up))
             let start = max(context.now, try row.optional("scheduled_at") ?? context.now)
                 .addingTimeInterval(try row.optional("quiet_for") ?? 0)

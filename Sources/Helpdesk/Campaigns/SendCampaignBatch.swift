@@ -18,7 +18,8 @@ import Security
 /// the same message it is sent again, elsewhere the recipient becomes failed with `outcome_unknown`.
 ///
 /// A job ends as done when nothing is left or enough others are at it, and as snoozed when its time is up or the next
-/// recipients have to wait a little. A surplus job is harmless, and ``SweepWork`` adds those that are lost.
+/// recipients have to wait a little. A surplus job is harmless; ``StartCampaigns`` adds those that died with their workers, and
+/// ``SweepWork`` those that are lost.
 struct SendCampaignBatch: QueueFunction {
     struct Payload: Decodable, Sendable {
         let orgId: Organisation.ID
@@ -39,6 +40,15 @@ struct SendCampaignBatch: QueueFunction {
             .required("campaignId", .uuid),
         ])
     )
+
+    /// One more for a campaign whose jobs died, of which there are never more than the ranges that are sent at once.
+    static func helper(for campaign: Campaign.ID, of organisation: Organisation.ID) -> NewJob {
+        var helper = job(for: campaign, of: organisation, trace: nil)
+        helper.id = "help-\(campaign)-\(Int.random(in: 1...parallelism))"
+        helper.keepCompleted = .nothing
+        helper.keepFailed = .nothing
+        return helper
+    }
 
     static func job(for campaign: Campaign.ID, of organisation: Organisation.ID, trace: String?) -> NewJob {
         let data: JSON = ["orgId": .string(organisation.description), "campaignId": .string(campaign.description)]

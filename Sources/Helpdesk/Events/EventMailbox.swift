@@ -12,6 +12,8 @@ final class EventMailbox: Sendable {
         case beat
         /// Look whether the session still holds.
         case verify
+        /// Tell what was held back.
+        case release
     }
 
     /// What may wait, in bytes of JSON.

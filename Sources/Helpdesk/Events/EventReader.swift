@@ -11,9 +11,23 @@ struct EventReader: Sendable {
     struct Event: Sendable {
         let position: EventPosition
         let type: String
+        let entity: UUID
         /// `{id, type, at, data}`; the id is the position's token.
         let json: [UInt8]
         let id: String
+
+        /// The same, told at a later place under that place's id.
+        func moved(to position: EventPosition, id new: String) -> Event {
+            // Neither id has anything to escape.
+            let rest = json.dropFirst(#"{"id":""#.utf8.count + id.utf8.count)
+            return Event(
+                position: position,
+                type: type,
+                entity: entity,
+                json: Array(#"{"id":""#.utf8) + Array(new.utf8) + rest,
+                id: new
+            )
+        }
     }
 
     struct Page: Sendable {
@@ -72,6 +86,29 @@ struct EventReader: Sendable {
         )
     }
 
+    /// The newest event of each campaign that changed since a moment and up to a position: what a stream that ended there may have
+    /// held back.
+    func campaigns(of organisation: Organisation.ID, since moment: Date, through end: EventPosition) async throws
+        -> [Event]
+    {
+        let results = try await postgres.run([
+            OrganisationScope.entry(organisation),
+            """
+            SELECT DISTINCT ON (x.entity_id) x.xid::text AS xid, x.id, x.type, x.entity_id, x.at
+              FROM (
+                    SELECT e.xid, e.id, e.type, e.entity_id, e.at
+                      FROM events AS e
+                     WHERE e.org_id = \(organisation) AND (e.xid, e.id) <= (\(String(end.xid))::xid8, \(end.id)::bigint)
+                     ORDER BY e.xid DESC, e.id DESC
+                     LIMIT \(raw: SQL(stringLiteral: String(Self.pageSize)))
+                   ) AS x
+             WHERE x.type = 'campaign.updated' AND x.at > \(moment)
+             ORDER BY x.entity_id, x.xid DESC, x.id DESC
+            """,
+        ])
+        return try await described(try results[1].map(Row.init), of: organisation)
+    }
+
     /// What is told of these: of a campaign, whose progress is written every second, the newest alone, since all of them would
     /// show the same.
     private static func told(_ rows: [Row]) -> [Row] {
@@ -127,7 +164,7 @@ struct EventReader: Sendable {
                 $0.name("data")
                 $0.raw(object)
             }
-            return Event(position: row.position, type: row.type, json: writer.bytes, id: id)
+            return Event(position: row.position, type: row.type, entity: row.entity, json: writer.bytes, id: id)
         }
     }
 

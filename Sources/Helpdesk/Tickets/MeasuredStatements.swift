@@ -1,5 +1,5 @@
 import Functions
-import Postgres
+package import Postgres
 
 /// Statements of hot endpoints as plain SQL, so that `runner bench` has pgbench run just what the product runs.
 package enum MeasuredStatements {
@@ -20,6 +20,18 @@ package enum MeasuredStatements {
         )
         let page = try PageRequest(limit: nil, cursor: nil, scope: "", key: [])
         return filter.statement(in: id, page).writtenOut
+    }
+
+    /// What an upload of recipients runs: the table that it makes, the COPY into that, and the rest.
+    package static func upload(
+        to campaign: String,
+        on channel: String,
+        of organisation: String
+    ) throws -> (table: SQL, copy: SQL, rest: [SQL]) {
+        guard let id = Tenant.ID(organisation), let campaign = Campaign.ID(campaign), let channel = Channel.ID(channel)
+        else { throw Failure.notFound("campaign") }
+        let statements = UploadStatements(organisation: id, campaign: campaign, channel: channel, total: 0)
+        return (UploadStatements.table, UploadStatements.copy, statements.all)
     }
 }
 

@@ -35,6 +35,13 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        (Channel.Kind.whatsapp, 200, 200), (.whatsapp, 10, 60), (.facebook, 1000, 300), (.mock, 5, 10_000),
+    ])
+    func onlyWhatsAppTakesMoreThanUsualOfWhoAsksForIt(kind: Channel.Kind, asked: Int, limit: Int) {
+        #expect(Campaign.limit(of: kind, asked: asked) == limit)
+    }
+
     @Test func aProvidersLimitSlowsTheChannelAndAMembersMessageLeavesRoom() async throws {
         try await World.with { world in
             let channel = Channel.ID()

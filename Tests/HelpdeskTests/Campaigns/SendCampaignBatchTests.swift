@@ -288,6 +288,33 @@ import Testing
         }
     }
 
+    /// Four workers were killed, twenty seconds ago or just now.
+    @Test(arguments: [(40, ["pending": 2000, "delivered": 100], 1), (70, ["pending": 2100], 0)])
+    func theDeadKeepNobodyFromGoingOn(secondsLeft: Int, counts: [String: Int], helpers: Int) async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let id = try await world.campaign(jane, on: try await world.mock(jane), recipients: 2100)
+            _ = try await world.act("start", id, as: jane)
+            _ = try await world.owner.run([
+                """
+                INSERT INTO campaign_batches (org_id, campaign_id, first_position, last_position, token, due_at)
+                SELECT \(jane.organisation), \(id)::uuid, n * 500 + 1, n * 500 + 500, gen_random_uuid(),
+                       now() + make_interval(secs => \(secondsLeft)::integer)
+                  FROM generate_series(0, 3) AS n
+                """,
+                "UPDATE campaign_counters SET taken = 2000",
+            ])
+            let before = try await world.queued("campaigns").count
+
+            try await world.runSchedule("start-campaigns")
+            let added = try await world.queued("campaigns").count - before
+            _ = try await world.sendBatch(id, of: jane)
+
+            #expect(added == helpers)
+            #expect(try await world.counts(id, as: jane) == counts)
+        }
+    }
+
     @Test func anUnknownOutcomeIsNeverSentAgain() async throws {
         try await World.with { world in
             let jane = try await world.admin()

@@ -16,8 +16,9 @@ struct Bench: AsyncParsableCommand {
               runner bench tickets --rows 100000 --seconds 20
               runner bench webhook
               runner bench queue
+              runner bench campaign
             """,
-        subcommands: [BenchTickets.self, BenchWebhook.self, BenchQueue.self]
+        subcommands: [BenchTickets.self, BenchWebhook.self, BenchQueue.self, BenchCampaign.self]
     )
 
     struct Options: ParsableArguments {

@@ -12,11 +12,17 @@ final class BenchWorld {
     let database: String
     let owner: String
     let redis: String
+    /// A superuser's, whom no policy binds.
+    var unbound: String { owner.replacing("delightchat_owner", with: "postgres") }
     private let port: Int
+    private var lastPort: Int
     private let root: String
     private let manifest: String
     private let console = Console()
-    private var servers: [ChildProcess] = []
+    private var postgresServer: (any PrivateServer)?
+    private var redisServer: (any PrivateServer)?
+    private var postgresProcess: ChildProcess?
+    private var redisProcess: ChildProcess?
     private var hosts: [ChildProcess] = []
 
     /// Starts the servers and brings the schema up.
@@ -40,7 +46,9 @@ final class BenchWorld {
             owner: postgres.ownerURL,
             redis: redis.url
         )
-        world.servers = [try await postgres.start(world.console), try await redis.start(world.console)]
+        (world.postgresServer, world.redisServer) = (postgres, redis)
+        world.postgresProcess = try await postgres.start(world.console)
+        world.redisProcess = try await redis.start(world.console)
         _ = try await SchemaUpdate.run(ownerURL: world.owner)
         try await SchemaUpdate.admit(world.database, ownerURL: world.owner)
         return world
@@ -53,6 +61,7 @@ final class BenchWorld {
         self.owner = owner
         self.redis = redis
         port = 20_000 + Int(ProcessInfo.processInfo.processIdentifier) % 10_000
+        lastPort = 31_000 + Int(ProcessInfo.processInfo.processIdentifier) % 1000
         base = "http://127.0.0.1:\(port)"
     }
 
@@ -67,28 +76,57 @@ final class BenchWorld {
     }
 
     /// Starts a host and waits until it is ready.
-    func host(_ arguments: [String], port: Int? = nil) async throws {
-        guard let executable = Checkout.executable else { throw ValidationError("can't find my own executable") }
+    @discardableResult
+    func host(_ arguments: [String], port: Int? = nil, settings: [String: String] = [:]) async throws -> ChildProcess {
         let port = port ?? self.port
-        var launch = Launch(
-            name: "host",
-            executable: executable,
-            arguments: ["serve", "-f", manifest, "--port", String(port)] + arguments,
+        let host = try await run(
+            ["serve", "-f", manifest, "--port", String(port)] + arguments,
             environment: [
                 "DATABASE_URL": database, "REDIS_URL": redis, "LOG_LEVEL": "warning",
                 "JWT_SECRET": "a secret of the measurement, long enough", "PUBLIC_URL": base,
                 "ENCRYPTION_KEY": String(repeating: "0123456789abcdef", count: 4),
-            ]
+            ].merging(settings) { _, new in new }
         )
-        launch.log = root + "/host.log"
-        hosts.append(try await ChildProcess.start(launch))
-        for _ in 0..<200 {
+        for _ in 0..<600 {
             // Not there yet.
-            if (try? await Tool.run("curl", ["-sf", "http://127.0.0.1:\(port)/ready"])) != nil { return }
+            if (try? await Tool.run("curl", ["-sf", "http://127.0.0.1:\(port)/ready"])) != nil { return host }
+            guard host.status == nil else { break }
             try await Task.sleep(for: .milliseconds(50))
         }
-        let log = (try? String(contentsOfFile: root + "/host.log", encoding: .utf8)) ?? ""  // nothing was written
         throw ValidationError("The host did not become ready.\n\(log)")
+    }
+
+    /// Starts this executable, to end with the world.
+    func run(_ arguments: [String], environment: [String: String]) async throws -> ChildProcess {
+        guard let executable = Checkout.executable else { throw ValidationError("can't find my own executable") }
+        var launch = Launch(name: "host", executable: executable, arguments: arguments, environment: environment)
+        launch.log = root + "/host.log"
+        let child = try await ChildProcess.start(launch)
+        hosts.append(child)
+        return child
+    }
+
+    /// What the hosts wrote.
+    var log: String {
+        (try? String(contentsOfFile: root + "/host.log", encoding: .utf8)) ?? ""  // nothing was written
+    }
+
+    /// Another port for every process that is started at the same time.
+    func nextPort() -> Int {
+        lastPort += 1
+        return lastPort
+    }
+
+    /// Ends PostgreSQL as an administrator would, every connection with it, and starts it again.
+    func restartPostgres() async throws {
+        _ = await postgresProcess?.stop(SIGINT, grace: .seconds(20))
+        postgresProcess = try await postgresServer?.start(console)
+    }
+
+    /// Ends Redis as a loss of power would and starts it again.
+    func restartRedis() async throws {
+        _ = await redisProcess?.stop(SIGKILL, grace: .zero)
+        redisProcess = try await redisServer?.start(console)
     }
 
     /// Processor time of the first host so far.
@@ -102,13 +140,7 @@ final class BenchWorld {
     }
 
     /// Resident memory of the first host in MiB.
-    var residentMiB: Double {
-        guard let host = hosts.first,
-            let text = try? String(contentsOfFile: "/proc/\(host.pid)/statm", encoding: .utf8),
-            let pages = text.split(separator: " ").dropFirst().first.flatMap({ Double($0) })
-        else { return 0 }
-        return pages * Double(sysconf(Int32(_SC_PAGESIZE))) / 1_048_576
-    }
+    var residentMiB: Double { hosts.first?.residentMiB.now ?? 0 }
 
     /// A file that goes with the world.
     func write(_ name: String, _ text: String) throws -> String {
@@ -138,8 +170,20 @@ final class BenchWorld {
 
     func end() async {
         for host in hosts { _ = await host.stop(SIGTERM, grace: .seconds(10)) }
-        for server in servers.reversed() { _ = await server.stop(SIGINT, grace: .seconds(10)) }
+        for server in [redisProcess, postgresProcess] { _ = await server?.stop(SIGINT, grace: .seconds(10)) }
         try? FileManager.default.removeItem(atPath: root)  // a folder in /tmp that is left does no harm
+    }
+}
+
+extension ChildProcess {
+    /// Resident memory in MiB, and the most that it ever was; 0 once the process has ended.
+    var residentMiB: (now: Double, peak: Double) {
+        let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""  // it has ended
+        func value(_ label: String) -> Double {
+            guard let range = text.range(of: label) else { return 0 }
+            return (Double(text[range.upperBound...].drop(while: \.isWhitespace).prefix { $0.isNumber }) ?? 0) / 1024
+        }
+        return (value("VmRSS:"), value("VmHWM:"))
     }
 }
 
