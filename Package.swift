@@ -110,8 +110,10 @@ let package = Package(
             in: "runner",
             [
                 "Manifest", "Functions", "Queue", "Cron", "Postgres", "Redis", "Security", "Schema", logging, nio,
-                lifecycle,
+                nioPosix,
+                lifecycle, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
             ]
         ),
         floor(

@@ -38,6 +38,15 @@ import Testing
         #expect(check.status == 0)
     }
 
+    @Test(arguments: ["bash", "zsh", "fish"])
+    func completionKnowsTheCommands(shell: String) async throws {
+        let script = try await Command.run(["completion", shell])
+
+        #expect(script.status == 0)
+        #expect(script.output.contains("describe"))
+        #expect(script.output.contains("--no-watch"))
+    }
+
     @Test func everyCommandsHelpHasAnExample() async throws {
         var unread: [[String]] = [[]]
         var without: [String] = []

@@ -58,6 +58,30 @@ import Testing
         #expect(again.errors.contains("was changed after it had been applied"))
         #expect(again.errors.contains("runner up --fresh"))
     }
+
+    @Test func psNamesWhatRunsAndSince() async throws {
+        let began = Date()
+        let up = try await RunningUp()
+        let ps = try await Command.run(["ps", "--json"], in: up.folder)
+        let table = try await Command.run(["ps"], in: up.folder)
+        let host = up.host
+        up.stop()
+        let none = try await Command.run(["ps"], in: up.folder)
+
+        let processes = try #require(JSONSerialization.jsonObject(with: Data(ps.output.utf8)) as? [[String: Any]])
+        #expect(processes.map { $0["name"] as? String } == ["supervisor", "host", "postgres", "redis"])
+        #expect(processes.first?["pid"] as? Int == Int(up.pid))
+        #expect(processes.dropFirst().first?["pid"] as? Int == host.map { Int($0.pid) })
+        #expect(processes.dropFirst().first?["generation"] as? Int == 1)
+        for process in processes {
+            let since = try Date(try #require(process["since"] as? String), strategy: .iso8601)
+            #expect(abs(since.timeIntervalSince(began)) < 120)
+            #expect(try #require(process["rss"] as? Int) > 1 << 20)
+        }
+        #expect(table.output.split(separator: "\n").count == 5)
+        #expect(none.status == 1)
+        #expect(none.errors.contains("doesn't run here"))
+    }
 }
 
 extension [ProcessIdentity] {

@@ -5,7 +5,7 @@ import Testing
 @testable import Fleet
 
 /// A supervisor over a shell script in the host's place, and what it said.
-private final class Trial: Sendable {
+final class Trial: Sendable {
     let folder: TemporaryFolder
     let state: StateFolder
     private let said = Mutex<[String]>([])
@@ -21,12 +21,22 @@ private final class Trial: Sendable {
 
     func hasSaid(_ text: String) -> Bool { lines.contains { $0.contains(text) } }
 
+    func count(_ text: String) -> Int { lines.count { $0.contains(text) } }
+
+    /// What the tools of a reload do, as lines for the shell; each finds the folder as `$D`.
+    struct Tools {
+        var build = "touch $D/product.new && mv $D/product.new $D/product"
+        var check = ""
+        var migrate = ""
+    }
+
     /// Runs `script` as the host; servers are private when `environment` gives none.
     func run(
         _ script: String,
         options: UpOptions = UpOptions(),
         environment: [String: String] = ["DATABASE_URL": "postgres://a", "REDIS_URL": "redis://r"],
         drainLimit: Duration = .seconds(30),
+        tools: Tools = Tools(),
         migrate: @escaping @Sendable (Addresses) async throws -> [String] = { _ in [] }
     ) async throws -> Int32 {
         var options = options
@@ -36,25 +46,42 @@ private final class Trial: Sendable {
             state: state,
             steps: UpSteps(
                 confirm: { _ in nil },
+                reload: ReloadTools(
+                    executable: "/bin/sh",
+                    product: "\(folder.path)/product",
+                    build: { self.shell("build", tools.build) },
+                    check: { _ in self.shell("check", tools.check) },
+                    migrate: { _, _ in self.shell("migrate", tools.migrate) }
+                ),
                 inspectRedis: { _ in ["may lose a second of writes"] },
                 migrate: migrate,
                 seed: { _ in ["demo data is in"] },
-                host: { addresses in
+                host: { addresses, _ in
                     HostLaunch(
                         executable: "/bin/sh",
                         arguments: ["-c", script],
                         environment: ["PATH": "/usr/bin:/bin", "D": self.folder.path, "DB": addresses.database]
                     )
                 },
-                inFlight: { ["assign-ticket r1"] },
+                inFlight: { _ in ["assign-ticket r1"] },
                 banner: { addresses in ["serving with \(addresses.redis)"] }
             ),
             console: Console { line in self.said.withLock { $0.append(line) } },
             environment: environment,
-            drainLimit: drainLimit
+            drainLimit: drainLimit,
+            watchInterval: .milliseconds(20)
         )
         self.supervisor.withLock { $0 = supervisor }
         return await supervisor.run()
+    }
+
+    private func shell(_ name: String, _ script: String) -> Launch {
+        Launch(
+            name: name,
+            executable: "/bin/sh",
+            arguments: ["-c", script],
+            environment: ["PATH": "/usr/bin:/bin", "D": folder.path]
+        )
     }
 
     func signal(_ number: Int32) {
@@ -70,8 +97,7 @@ private final class Trial: Sendable {
 
 /// Signals are the whole test process's, so one supervisor at a time lives in it.
 @Suite(.serialized) struct SupervisorTests {
-    private static let server =
-        "trap 'echo drained >$D/drained; exit 0' TERM; echo ready >&3; while :; do sleep 0.05; done"
+    static let server = "trap 'echo drained >$D/drained; exit 0' TERM; echo ready >&3; while :; do sleep 0.05; done"
 
     @Test func drainsOnASignalAndSaysSo() async throws {
         let trial = try Trial()

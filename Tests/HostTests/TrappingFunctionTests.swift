@@ -70,7 +70,7 @@ private struct TrapOnDemand: BatchFunction {
         let manifest = try Manifest.parse(manifest)
         let redis = try redis()
         var options = HostOptions()
-        options.port = 0
+        options.place = .address("127.0.0.1", port: 0)
         options.lockDuration = .milliseconds(900)
         options.stalledInterval = .milliseconds(300)
         let services = try services(redis, Producer(redis: redis, prefix: prefix))

@@ -6,10 +6,14 @@ package final class RunningUp: Sendable {
     package let port: Int
     private let process = LockedProcess()
     private let options: [String]
+    private let build: String?
 
     /// Starts it, with further options, and waits until it serves, or with `--engines` until its servers can be reached.
-    package init(_ options: [String] = []) async throws {
+    ///
+    /// With `build`, a line for the shell in the place of `swift build` that finds the folder as `$1`, the sources are watched.
+    package init(_ options: [String] = [], build: String? = nil) async throws {
         self.options = options
+        self.build = build
         port = try FreePort.find()
         // Not below TMPDIR: a socket's path holds at most 107 bytes.
         folder = "/tmp/delightchat-up-\(UUID().uuidString.prefix(8))"
@@ -17,6 +21,7 @@ package final class RunningUp: Sendable {
         for name in ["functions.yaml", "Package.swift"] {
             try FileManager.default.copyItem(atPath: "\(Checkout.root)/\(name)", toPath: "\(folder)/\(name)")
         }
+        if build != nil { try write("struct A {}", to: "Sources/A.swift") }
         try await start()
     }
 
@@ -26,7 +31,9 @@ package final class RunningUp: Sendable {
     }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
-    package var arguments: [String] { ["up", "--no-watch", "--port", String(port)] + options }
+    package var arguments: [String] {
+        ["up"] + (build == nil ? ["--no-watch"] : []) + ["--port", String(port)] + options
+    }
     package var pid: pid_t { process.pid }
     package var log: String { process.log }
 
@@ -35,7 +42,9 @@ package final class RunningUp: Sendable {
         try process.start(
             executable: Checkout.executable,
             arguments: arguments,
-            environment: ["PATH": inherited["PATH"] ?? "", "HOME": inherited["HOME"] ?? "/tmp"],
+            environment: [
+                "PATH": inherited["PATH"] ?? "", "HOME": inherited["HOME"] ?? "/tmp", "RUNNER_BUILD": build ?? "",
+            ],
             folder: folder
         )
         do {
@@ -51,6 +60,29 @@ package final class RunningUp: Sendable {
             let answer = try? await api.get("/ready")  // not there yet: asked again
             return answer?.status == 200 ? true : nil
         }
+    }
+
+    /// Writes a file of the checkout, its folders too, as an editor that renames does.
+    package func write(_ text: String, to name: String) throws {
+        let file = URL(fileURLWithPath: "\(folder)/\(name)")
+        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: file, options: .atomic)
+    }
+
+    /// Waits until it has said that so often.
+    package func says(_ text: String, times: Int = 1) async throws {
+        do {
+            _ = try await eventually(within: .seconds(60)) {
+                log.components(separatedBy: text).count > times ? true : nil
+            }
+        } catch {
+            throw NotReady(log: log)
+        }
+    }
+
+    /// The process that hosts the functions.
+    package var host: ProcessIdentity? {
+        ProcessIdentity.descendants(of: pid).first { $0.command.contains(" serve ") }
     }
 
     /// Ends the supervisor, and nothing else, as a crash would.

@@ -18,6 +18,12 @@ struct Build: ParsableCommand {
     @Argument(parsing: .postTerminator, help: "What `swift build` is given, after --.")
     var arguments: [String] = []
 
+    /// What `swift` is given, as the script runner/up gives it: other words would build everything anew.
+    static func arguments(root: String, isRelease: Bool) -> [String] {
+        ["build", "--package-path", root, "-c", isRelease ? "release" : "debug", "--product", "runner"]
+            + (isRelease ? ["--static-swift-stdlib"] : [])
+    }
+
     func run() throws {
         guard let root = Checkout.root() else {
             throw ValidationError("There is no checkout here: runner build needs Package.swift.")
@@ -25,9 +31,7 @@ struct Build: ParsableCommand {
         let configuration = release ? "release" : "debug"
         let build = Process()
         build.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        build.arguments =
-            ["swift", "build", "--package-path", root, "-c", configuration, "--product", "runner"]
-            + (release ? ["--static-swift-stdlib"] : []) + arguments
+        build.arguments = ["swift"] + Self.arguments(root: root, isRelease: release) + arguments
         do {
             try build.run()
         } catch {

@@ -9,6 +9,7 @@ struct Runner: AsyncParsableCommand {
         discussion: """
             Examples:
               runner up                    everything, with a private PostgreSQL and Redis
+              runner ps                    what runs of it
               runner build                 this checkout
               runner check                 what is wrong with functions.yaml
               runner list                  every function and what triggers it
@@ -22,13 +23,14 @@ struct Runner: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Up.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self, OpenAPI.self,
+            Up.self, ProcessStatus.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self,
+            OpenAPI.self,
             Invoke.self,
             Queues.self,
             CronCommand.self, Webhooks.self, Campaigns.self, SimulateCommand.self, Database.self, SchemaOfManifest.self,
             Env.self,
             DoctorCommand.self,
-            Bench.self, VersionCommand.self,
+            Bench.self, Completion.self, VersionCommand.self,
         ]
     )
 }

@@ -70,15 +70,20 @@ struct Serve: AsyncParsableCommand {
         try await refuseUnboundRole(services)
         var host = HostOptions()
         host.selection = selected
-        host.address = address
-        host.port = port ?? settings.int("PORT") ?? 3000
+        let port = port ?? settings.int("PORT") ?? 3000
+        let handedDown = environment["RUNNER_LISTEN_FD"].flatMap { Int32($0) }
+        host.place = handedDown.map { .socket($0) } ?? .address(address, port: port)
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
         host.queues = manifest.queues
         host.inFlightPath = environment["RUNNER_INFLIGHT"]
-        let link = SupervisorLink(environment: environment)
-        host.onReady = { port in
-            logger.notice("serving", metadata: ["port": "\(port)", "functions": "\(pairs.count)"])
+        let retirement = Retirement()
+        host.retirement = retirement
+        let link = SupervisorLink(environment: environment) { retirement.wish() }
+        host.onReady = { own in
+            // Of a socket that was handed down NIO doesn't know the port.
+            let served = own == 0 ? port : own
+            logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(pairs.count)"])
             link?.tellReady()
             Task.detached {
                 // Once the workers stand, too.
@@ -162,12 +167,15 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
-/// The host's end of the line to its supervisor: says when it serves, and ends the process when the supervisor is gone.
+/// The host's end of the line to its supervisor: says when it serves, hears when a successor does, and ends the process
+/// when the supervisor is gone.
 struct SupervisorLink: Sendable {
     private let descriptor: Int32
 
-    /// - Parameter environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
-    init?(environment: [String: String]) {
+    /// - Parameters:
+    ///   - environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
+    ///   - retire: called when a successor serves.
+    init?(environment: [String: String], retire: @escaping @Sendable () -> Void) {
         guard let text = environment["RUNNER_SUPERVISOR_FD"], let descriptor = Int32(text) else { return nil }
         self.descriptor = descriptor
         Thread.detachNewThread {
@@ -177,6 +185,8 @@ struct SupervisorLink: Sendable {
                 if count < 0 && errno == EINTR { continue }
                 // Nobody is left who would collect us: end at once, as after a crash. What was in flight is taken up again.
                 if count <= 0 { _exit(1) }
+                // The line `retire` is the only one that is ever sent.
+                if byte == UInt8(ascii: "\n") { retire() }
             }
         }
     }

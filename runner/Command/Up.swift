@@ -55,7 +55,7 @@ struct Up: AsyncParsableCommand {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Rebuild and restart when a source changes (not there yet: nothing is watched)."
+        help: "Rebuild when a source changes, and swap hosts once the new one serves."
     )
     var watch = true
 
@@ -89,6 +89,7 @@ struct Up: AsyncParsableCommand {
                 state: state,
                 steps: UpSteps(
                     confirm: { Question.ask($0) },
+                    reload: try ReloadTools(root: root, isRelease: release, environment: environment),
                     inspectRedis: { url in await RedisInspection.remarks(url) },
                     migrate: { addresses in try await SchemaUpdate.run(addresses) },
                     seed: { addresses in
@@ -97,10 +98,17 @@ struct Up: AsyncParsableCommand {
                         let secrets = try Self.secrets(state, environment).values
                         return try await lines + stage.open(addresses, demo, environment.merging(secrets) { $1 })
                     },
-                    host: { addresses in
-                        try launch(addresses, plan: plan, state: state, selection: selection, environment: environment)
+                    host: { addresses, generation in
+                        try launch(
+                            generation,
+                            addresses,
+                            plan: plan,
+                            state: state,
+                            selection: selection,
+                            environment: environment
+                        )
                     },
-                    inFlight: { InFlight.read(path: state.inFlight) },
+                    inFlight: { InFlight.read(path: $0.inFlight) },
                     engines: { addresses in try Self.announce(addresses, state: state, environment: environment) },
                     banner: { _ in banner(plan, demo: demo, state: state, mails: Self.mailFolder(state, environment)) }
                 ),
@@ -116,6 +124,7 @@ struct Up: AsyncParsableCommand {
     }
 
     private func launch(
+        _ generation: Generation,
         _ addresses: Addresses,
         plan: UpPlan,
         state: StateFolder,
@@ -130,7 +139,7 @@ struct Up: AsyncParsableCommand {
         }
         environment["DATABASE_URL"] = addresses.database
         environment["REDIS_URL"] = addresses.redis
-        environment["RUNNER_INFLIGHT"] = state.inFlight
+        environment["RUNNER_INFLIGHT"] = generation.inFlight
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         environment["MAIL_DIR"] = Self.mailFolder(state, environment)
@@ -142,9 +151,8 @@ struct Up: AsyncParsableCommand {
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
         try Self.keep(addresses, state)
-        guard let executable = Checkout.executable else { throw FleetError("can't find my own executable") }
         return HostLaunch(
-            executable: executable,
+            executable: generation.executable,
             arguments: ["serve", "-f", state.root + "/functions.yaml"] + selection.arguments,
             environment: environment
         )

@@ -20,6 +20,8 @@ package struct Launch: Sendable {
     package var user: String?
     /// A descriptor of this process that the child finds under the number 3.
     package var control: Int32?
+    /// One that it finds under the number 4. Of this process both have numbers from 10 upwards.
+    package var socket: Int32?
 
     package init(name: String, executable: String, arguments: [String], environment: [String: String]) {
         self.name = name
@@ -156,6 +158,7 @@ private func spawn(_ launch: Launch) throws(FleetError) -> pid_t {
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
     }
     if let control = launch.control { posix_spawn_file_actions_adddup2(&actions, control, 3) }
+    if let socket = launch.socket { posix_spawn_file_actions_adddup2(&actions, socket, 4) }
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

@@ -1,20 +1,23 @@
 import Foundation
+import Synchronization
 
 /// The supervisor's end of the socket pair through which it and the host know of each other.
 ///
 /// The host finds its end as descriptor 3, named by `RUNNER_SUPERVISOR_FD=3`. It writes the line `ready` when it serves. It
-/// reads, and when the read ends, the supervisor is gone and it exits.
+/// reads: the line `retire` says that its successor serves, and when the read ends, the supervisor is gone and it exits.
 final class HostLink: Sendable {
     /// The end to give to the host; closed here by ``release()`` as soon as the host has it.
     let hostEnd: Int32
-    private let ourEnd: Int32
+    /// `nil` once the host is gone and the number may be another's.
+    private let ourEnd: Mutex<Int32?>
 
     init() throws(FleetError) {
         var ends: [Int32] = [0, 0]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
             throw FleetError("could not make a socket pair: \(String(cString: strerror(errno)))")
         }
-        (ourEnd, hostEnd) = (ends[0], ends[1])
+        ourEnd = Mutex(ends[0])
+        hostEnd = Descriptors.high(ends[1])
     }
 
     /// Closes the host's end here, so that its death is seen as the end of the stream.
@@ -24,8 +27,8 @@ final class HostLink: Sendable {
 
     /// Calls `line` for every line that the host writes, on a thread of its own, until the host is gone; then closes.
     func read(_ line: @escaping @Sendable (String) -> Void) {
-        let descriptor = ourEnd
-        Thread.detachNewThread {
+        Thread.detachNewThread { [self] in
+            guard let descriptor = ourEnd.withLock({ $0 }) else { return }
             var text: [UInt8] = []
             var bytes = [UInt8](repeating: 0, count: 1024)
             while true {
@@ -38,7 +41,20 @@ final class HostLink: Sendable {
                     text.removeSubrange(...end)
                 }
             }
-            close(descriptor)
+            ourEnd.withLock { end in
+                close(descriptor)
+                end = nil
+            }
+        }
+    }
+
+    /// Sends the host a line, unless it is gone.
+    func send(_ line: String) {
+        let bytes = Array("\(line)\n".utf8)
+        ourEnd.withLock { end in
+            guard let end else { return }
+            // A few bytes always fit; a host that has just gone needs none.
+            _ = Foundation.send(end, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         }
     }
 }

@@ -13,8 +13,10 @@ package struct StateFolder: Sendable, Equatable {
     package var lock: String { "\(path)/lock" }
     /// Secrets made for this checkout, readable by its owner alone.
     package var secrets: String { "\(path)/env" }
-    /// Which functions are running in the host at this moment; written by the host, read after its death.
-    package var inFlight: String { "\(path)/inflight" }
+    /// Which functions are running in the host of a generation; written by the host, read after its death.
+    package func inFlight(_ generation: Int) -> String { "\(path)/run/inflight-\(generation)" }
+    /// A build under a name of its own, so that it stays when the next one replaces the product.
+    package func executable(_ generation: Int) -> String { "\(path)/run/runner-\(generation)" }
     /// Holds the command `runner` alone, for PATH.
     package var commands: String { "\(path)/bin" }
     /// Mails as files, where no server is set that they could go to.
@@ -67,6 +69,37 @@ package struct StateFolder: Sendable, Equatable {
         let ended = await record.end(signal, grace: grace)
         forget(name)
         return ended
+    }
+
+    /// The children that an earlier supervisor recorded, by name: none, when it ended in order.
+    func recorded() -> [String] {
+        // No folder, no record.
+        ((try? FileManager.default.contentsOfDirectory(atPath: "\(path)/pids")) ?? []).sorted()
+    }
+
+    /// Gives a program a name of its own, without copying it.
+    ///
+    /// - Returns: that name, or the program's where the file systems differ.
+    func keep(_ program: String, generation: Int) -> String {
+        let name = executable(generation)
+        unlink(name)
+        return link(program, name) == 0 ? name : program
+    }
+
+    /// Removes the files of a generation that has no host any more, except a program that another one runs.
+    func discard(_ generation: Generation, keeping program: String?) {
+        unlink(generation.inFlight)
+        let isOurs = generation.executable == executable(generation.number)
+        if isOurs, generation.executable != program { unlink(generation.executable) }
+    }
+
+    /// Removes what an earlier supervisor's generations left.
+    func forgetGenerations() {
+        // No folder, nothing in it.
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/run")) ?? []
+        where name.hasPrefix("runner-") || name.hasPrefix("inflight-") {
+            unlink("\(path)/run/\(name)")
+        }
     }
 
     /// Keeps a log from growing for ever: above 10 MiB it becomes `NAME.log.1`, whose predecessor goes.

@@ -1,50 +1,64 @@
 import Foundation
 
-/// Runs a checkout: its private servers and the host, restarted when they crash, until it is asked to stop.
+/// Runs a checkout: its private servers and the host, restarted when they crash, until it is asked to stop. When the sources or
+/// functions.yaml change, a new host takes the place of the old one as soon as it serves (see `Supervisor+Reload.swift`).
 ///
 /// It handles no request and runs no function, so nothing that a function does can bring it down.
 package actor Supervisor {
-    private let plan: UpPlan
-    private let state: StateFolder
-    private let steps: UpSteps
-    private let console: Console
+    let plan: UpPlan
+    let state: StateFolder
+    let steps: UpSteps
+    let console: Console
     private let environment: [String: String]
-    private let drainLimit: Duration
+    let drainLimit: Duration
+    private let watchInterval: Duration
 
-    private enum Event: Sendable {
+    enum Event: Sendable {
         case started
         case failed(String)
         case signal(Int32)
-        case hostLine(String)
-        case hostMayBeSlow(ChildProcess)
-        case hostEnded(ChildProcess, ProcessEnd)
+        case hostLine(HostProcess, String)
+        case hostMayBeSlow(HostProcess)
+        case hostEnded(HostProcess, ProcessEnd)
         case serverEnded(String, ChildProcess, ProcessEnd)
         case startHost
         case startServer(String)
         case drainedTooLong
+        case retiredTooLong(HostProcess)
+        case changed([String])
+        case nextIsTooSlow(HostProcess)
+        case reloadEnded
     }
 
     private let events: AsyncStream<Event>
-    private let send: AsyncStream<Event>.Continuation
+    let send: AsyncStream<Event>.Continuation
 
     private var servers: [(program: any PrivateServer, process: ChildProcess, restarts: RestartPolicy)] = []
-    private var addresses: Addresses?
-    private var host: ChildProcess?
-    private var hostRestarts = RestartPolicy()
+    var addresses: Addresses?
+    var listener: Listener?
+    /// The build that the host runs, or is started again with after a crash.
+    var generation: Generation?
+    var host: HostProcess?
+    var hostRestarts = RestartPolicy()
     private var hostStarts = 0
-    private var isReady = false
-    private var isStopping = false
+    var isReady = false
+    /// The host ended in a way that only a change can mend.
+    var isWaitingForChange = false
+    var isStopping = false
     private var result: Int32 = 0
+    var reload = Reload()
 
     /// Makes a supervisor that has not started anything yet. `environment` is the caller's, with `.env` merged into it;
-    /// `drainLimit` is how long running functions may go on after the request to stop.
+    /// `drainLimit` is how long running functions may go on after the request to stop, `watchInterval` how often the sources are
+    /// looked at.
     package init(
         _ plan: UpPlan,
         state: StateFolder,
         steps: UpSteps,
         console: Console,
         environment: [String: String],
-        drainLimit: Duration = .seconds(30)
+        drainLimit: Duration = .seconds(30),
+        watchInterval: Duration = .milliseconds(500)
     ) {
         self.plan = plan
         self.state = state
@@ -52,6 +66,7 @@ package actor Supervisor {
         self.console = console
         self.environment = environment
         self.drainLimit = drainLimit
+        self.watchInterval = watchInterval
         (events, send) = AsyncStream.makeStream()
     }
 
@@ -80,7 +95,10 @@ package actor Supervisor {
         // In `runner up | tee log`, Ctrl-C ends tee at once, and what the drain says must not end us.
         signal(SIGPIPE, SIG_IGN)
         let start = Task { await self.start() }
+        let watch = plan.watches ? watchSources() : nil
         for await event in events where await handle(event, start) { break }
+        watch?.cancel()
+        listener = nil
         await stopServers()
         signals.stop()
         return withExtendedLifetime(lock) { result }
@@ -102,16 +120,21 @@ package actor Supervisor {
             return true
         case .signal(let number):
             return await obey(number, start)
-        case .hostLine(let line):
-            if line == "ready", let host { welcome(host) }
-        case .hostMayBeSlow(let process):
-            if process === host, !isReady, !isStopping {
-                let time = (ContinuousClock.now - process.began).readable
+        case .hostLine(let source, let line):
+            guard line == "ready" else { break }
+            if source === host { welcome(source) }
+            if source === reload.next { swap(to: source) }
+        case .hostMayBeSlow(let slow):
+            if slow === host, !isReady, !isStopping {
+                let time = (ContinuousClock.now - slow.process.began).readable
                 console.note("the host is not ready yet, \(time) after its start")
-                after(.seconds(10), .hostMayBeSlow(process))
+                after(.seconds(10), .hostMayBeSlow(slow))
             }
-        case .hostEnded(let process, let status):
-            return hostEnded(process, status)
+        case .hostEnded(let ended, let status):
+            state.forget(ended.process.name)
+            if ended === host { return hostEnded(ended, status) }
+            if ended === reload.next { nextEnded(ended, status) } else { retiredEnded(ended) }
+            return isOver
         case .serverEnded(let name, let process, let status):
             serverEnded(name, process, status)
         case .startHost:
@@ -121,10 +144,35 @@ package actor Supervisor {
         case .drainedTooLong:
             guard isStopping, let host else { break }
             console.warn("the host has not ended within \(drainLimit.readable); ending it")
-            tellInFlight()
-            host.signal(SIGKILL)
+            tellInFlight(host)
+            host.process.signal(SIGKILL)
+        case .retiredTooLong(let old):
+            guard reload.retiring.contains(where: { $0 === old }) else { break }
+            console.warn("the old host has not ended within \(drainLimit.readable); ending it")
+            tellInFlight(old)
+            old.process.signal(SIGKILL)
+        case .changed(let paths):
+            note(changes: paths)
+        case .nextIsTooSlow(let slow):
+            if slow === reload.next { giveUp(slow) }
+        case .reloadEnded:
+            reload.task = nil
+            startReload()
+            return isOver
         }
         return false
+    }
+
+    /// Whether a stop was asked for and nothing is left of hosts and reloads.
+    private var isOver: Bool {
+        isStopping && host == nil && reload.next == nil && reload.retiring.isEmpty && reload.task == nil
+    }
+
+    private func watchSources() -> Task<Void, Never> {
+        let (tree, interval) = (SourceTree(root: state.root), watchInterval)
+        return Task { [send] in
+            await SourceWatch.run(tree, interval: interval) { send.yield(.changed($0)) }
+        }
     }
 }
 
@@ -134,12 +182,16 @@ extension Supervisor {
     private func start() async {
         do {
             for remark in plan.remarks { console.warn(remark) }
-            for (name, signal) in [("host", SIGKILL), ("redis", SIGTERM), ("postgres", SIGINT)] {
+            let signals = ["build": SIGINT, "redis": SIGTERM, "postgres": SIGINT]
+            // Hosts and tools first: they use the servers.
+            for name in state.recorded().sorted(by: { signals[$1] != nil && signals[$0] == nil }) {
+                let signal = signals[name] ?? SIGKILL
                 let ended = await console.step("ending the \(name) of an earlier run") {
                     await state.endLeftover(name, signal)
                 }
                 if ended { console.note("ended the \(name) that an earlier run had left") }
             }
+            state.forgetGenerations()
             if plan.hosts, let user = Port.user(of: plan.port) {
                 throw FleetError("port \(plan.port) is in use by \(user)", remedy: "stop it, or choose another: --port")
             }
@@ -247,42 +299,41 @@ extension Supervisor {
 
 extension Supervisor {
     private func startHost() async {
-        guard !isStopping, host == nil, let addresses else { return }
+        guard !isStopping, host == nil, !isWaitingForChange, let addresses else { return }
         do {
-            let command = try steps.host(addresses)
-            let link = try HostLink()
-            var launch = Launch(
-                name: "host",
-                executable: command.executable,
-                arguments: command.arguments,
-                environment: command.environment.merging(["RUNNER_SUPERVISOR_FD": "3"]) { $1 }
-            )
-            launch.control = link.hostEnd
-            defer { link.release() }
-            let process = try await ChildProcess.start(launch)
-            state.record(process)
-            host = process
+            let listener = try listener ?? Listener(port: plan.port)
+            self.listener = listener
+            let generation = generation ?? firstGeneration()
+            self.generation = generation
+            let command = try steps.host(addresses, generation)
+            let started = try await HostProcess(command, generation, on: listener, state: state)
+            host = started
+            attend(started)
             hostStarts += 1
             isReady = false
-            after(.seconds(3), .hostMayBeSlow(process))
-            link.read { [send] in send.yield(.hostLine($0)) }
-            Task { [send] in send.yield(.hostEnded(process, await process.exit())) }
+            after(.seconds(3), .hostMayBeSlow(started))
             // A signal came while it was being started: it drains like one that has served.
-            if isStopping { process.signal(SIGTERM) }
+            if isStopping { started.process.signal(SIGTERM) }
         } catch {
             if hostStarts == 0 {
                 send.yield(.failed("\(error)"))
                 return
             }
-            // It could be started before: a build may be replacing the executable at this moment.
             console.fail("\(error)")
             after(.seconds(1), .startHost)
         }
     }
 
-    private func welcome(_ host: ChildProcess) {
-        let took = (ContinuousClock.now - host.began).readable
+    /// Has its lines and its end told; to be called once it is known what it is.
+    func attend(_ host: HostProcess) {
+        host.read { [send] in send.yield(.hostLine(host, $0)) }
+        Task { [send] in send.yield(.hostEnded(host, await host.process.exit())) }
+    }
+
+    private func welcome(_ host: HostProcess) {
+        let took = (ContinuousClock.now - host.process.began).readable
         isReady = true
+        defer { startReload() }
         guard hostStarts == 1, let addresses else {
             console.note("the host serves again (\(took) after its start)")
             return
@@ -291,35 +342,42 @@ extension Supervisor {
         for line in steps.banner(addresses) { console.plain(line) }
     }
 
-    private func hostEnded(_ process: ChildProcess, _ status: ProcessEnd) -> Bool {
-        let uptime = ContinuousClock.now - process.began
+    private func hostEnded(_ ended: HostProcess, _ status: ProcessEnd) -> Bool {
+        let uptime = ContinuousClock.now - ended.process.began
         host = nil
-        state.forget("host")
         if isStopping {
             if status != .exited(0) { console.warn("the host ended with \(status)") }
-            return true
+            return isOver
         }
         switch hostRestarts.decide(status, uptime: uptime) {
         case .end(let code):
             if code != 0 { console.fail("the host cannot run as it is (exit status \(code)); not starting it again") }
+            if code != 0, plan.watches, reload.hasServed {
+                console.note("waiting for a change that mends it")
+                isWaitingForChange = true
+                startReload()
+                return false
+            }
             result = code
-            return true
+            isStopping = true
+            stopReload()
+            return isOver
         case .restart(let pause):
             console.fail("the host crashed after \(uptime.readable): \(status)")
-            tellInFlight()
+            tellInFlight(ended)
             console.note("starting it again in \(pause.readable)")
             after(pause, .startHost)
             return false
         }
     }
 
-    private func tellInFlight() {
-        let inFlight = steps.inFlight()
+    private func tellInFlight(_ host: HostProcess) {
+        let inFlight = steps.inFlight(host.generation)
         if inFlight.isEmpty { console.note("nothing was in flight") }
         for line in inFlight { console.note("in flight: \(line)") }
     }
 
-    private func after(_ pause: Duration, _ event: Event) {
+    func after(_ pause: Duration, _ event: Event) {
         Task { [send] in
             // Never cancelled: an event that comes after the end is read by nobody.
             try? await Task.sleep(for: pause)
@@ -377,20 +435,22 @@ extension Supervisor {
         if isStopping {
             console.warn("ending the host at once")
             result = 130
-            host?.signal(SIGKILL)
-            return host == nil
+            for running in [host, reload.next] + reload.retiring { running?.process.signal(SIGKILL) }
+            reload.tool?.signal(SIGKILL)
+            return isOver
         }
         isStopping = true
+        stopReload()
         guard let host else {
             console.note("stopping")
             start.cancel()
             await start.value
             result = plan.hosts && hostStarts == 0 ? 130 : 0
-            return true
+            return isOver
         }
         let hint = number == SIGINT ? "; Ctrl-C again ends at once" : ""
         console.note("draining, for at most \(drainLimit.readable)\(hint)")
-        host.signal(SIGTERM)
+        host.process.signal(SIGTERM)
         after(drainLimit, .drainedTooLong)
         return false
     }

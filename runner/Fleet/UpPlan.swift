@@ -43,6 +43,8 @@ package struct UpPlan: Sendable, Equatable {
     package let wipe: Wipe
     package let seeds: Bool
     package let isRelease: Bool
+    /// Whether the host is replaced when the sources or functions.yaml change.
+    package let watches: Bool
     /// Whether anything is hosted, or the private servers run alone.
     package let hosts: Bool
     /// What the user should know before it starts.
@@ -95,6 +97,7 @@ package struct UpPlan: Sendable, Equatable {
         only = options.only
         seeds = options.seed || (database == .ours && !options.engines)
         isRelease = options.release
+        watches = options.watch && hosts
 
         var remarks: [String] = []
         if database != .ours, queue == .ours {

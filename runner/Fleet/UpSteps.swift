@@ -14,7 +14,7 @@ package struct HostLaunch: Sendable {
     /// An absolute path.
     package var executable: String
     package var arguments: [String]
-    /// The whole environment; the supervisor adds `RUNNER_SUPERVISOR_FD`.
+    /// The whole environment; the supervisor adds `RUNNER_SUPERVISOR_FD` and `RUNNER_LISTEN_FD`.
     package var environment: [String: String]
 
     package init(executable: String, arguments: [String], environment: [String: String]) {
@@ -24,10 +24,39 @@ package struct HostLaunch: Sendable {
     }
 }
 
+/// The programs that a reload runs one after another; the exit status 0 says that the next may.
+package struct ReloadTools: Sendable {
+    /// The program that the host runs at first, an absolute path.
+    package var executable: String
+    /// The program that a build makes, an absolute path.
+    package var product: String
+    /// Makes the product.
+    package var build: @Sendable () throws -> Launch
+    /// Finds the faults of functions.yaml; may be asked of every product.
+    package var check: @Sendable (_ executable: String) -> Launch
+    /// Brings the schema up to date; what it writes is shown.
+    package var migrate: @Sendable (_ executable: String, Addresses) -> Launch
+
+    package init(
+        executable: String,
+        product: String,
+        build: @escaping @Sendable () throws -> Launch,
+        check: @escaping @Sendable (String) -> Launch,
+        migrate: @escaping @Sendable (String, Addresses) -> Launch
+    ) {
+        self.executable = executable
+        self.product = product
+        self.build = build
+        self.check = check
+        self.migrate = migrate
+    }
+}
+
 /// What the fleet has done by others, because it knows neither the schema nor the host.
 package struct UpSteps: Sendable {
     /// Asks the question on the terminal; `nil` when there is none to ask on.
     package var confirm: @Sendable (_ question: String) -> Bool?
+    package var reload: ReloadTools
     /// What is wrong with a Redis that was given: each a sentence, none when it is as durable as the private one.
     package var inspectRedis: @Sendable (_ url: String) async -> [String]
     /// Brings the schema up to date; returns lines to show.
@@ -35,9 +64,9 @@ package struct UpSteps: Sendable {
     /// Puts in demo data where there is none; returns lines to show, such as the log-in.
     package var seed: @Sendable (Addresses) async throws -> [String]
     /// The host's command line and environment.
-    package var host: @Sendable (Addresses) throws -> HostLaunch
-    /// What the dead host was doing, from the file that it kept: `assign-ticket (request 7f3a…, 12 ms)`.
-    package var inFlight: @Sendable () -> [String]
+    package var host: @Sendable (Addresses, Generation) throws -> HostLaunch
+    /// What a dead host was doing, from the file that it kept: `assign-ticket (request 7f3a…, 12 ms)`.
+    package var inFlight: @Sendable (Generation) -> [String]
     /// Lines to show once the servers run where nothing is hosted; other commands find them from then on.
     package var engines: @Sendable (Addresses) throws -> [String]
     /// Lines to show once the host serves, such as its addresses.
@@ -45,15 +74,17 @@ package struct UpSteps: Sendable {
 
     package init(
         confirm: @escaping @Sendable (String) -> Bool?,
+        reload: ReloadTools,
         inspectRedis: @escaping @Sendable (String) async -> [String],
         migrate: @escaping @Sendable (Addresses) async throws -> [String],
         seed: @escaping @Sendable (Addresses) async throws -> [String],
-        host: @escaping @Sendable (Addresses) throws -> HostLaunch,
-        inFlight: @escaping @Sendable () -> [String],
+        host: @escaping @Sendable (Addresses, Generation) throws -> HostLaunch,
+        inFlight: @escaping @Sendable (Generation) -> [String],
         engines: @escaping @Sendable (Addresses) throws -> [String] = { _ in [] },
         banner: @escaping @Sendable (Addresses) -> [String]
     ) {
         self.confirm = confirm
+        self.reload = reload
         self.inspectRedis = inspectRedis
         self.migrate = migrate
         self.seed = seed

@@ -1,6 +1,5 @@
 import Foundation
 package import Functions
-import Hummingbird
 package import Logging
 package import Manifest
 import NIOCore
@@ -20,9 +19,17 @@ package struct HostOptions: Sendable {
         case functions(Set<String>)
     }
 
+    /// Where requests come in.
+    package enum Place: Sendable {
+        case address(String, port: Int)
+        /// A bound socket of whoever started this process, who may let others accept on it too.
+        case socket(Int32)
+    }
+
     package var selection = Selection.all
-    package var address = "127.0.0.1"
-    package var port = 3000
+    package var place = Place.address("127.0.0.1", port: 3000)
+    /// The end that comes with a successor.
+    package var retirement: Retirement?
     /// The queues of the manifest, the most urgent first.
     package var queues: [DeclaredQueue] = []
     /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
@@ -128,11 +135,12 @@ package struct Host: Sendable {
                 )
             )
         }
-        parts.append(application(metrics, deadlines, inFlight, queues, draining))
+        parts.append(server(metrics, deadlines, inFlight, queues, draining))
         parts.append(draining)
         let group = ServiceGroup(
             configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         )
+        options.retirement?.whenWished { Task { await group.triggerGracefulShutdown() } }
         try await group.run()
     }
 
@@ -144,13 +152,13 @@ package struct Host: Sendable {
         return Lanes(total: slots, reserves: options.queues.map(\.reserve))
     }
 
-    private func application(
+    private func server(
         _ metrics: Metrics,
         _ deadlines: Deadlines,
         _ inFlight: InFlight,
         _ queues: [(function: String, queue: String)],
         _ draining: DrainSwitch
-    ) -> some Service {
+    ) -> HTTPServer {
         let routes = pairs.compactMap { pair -> Responder.Route? in
             guard case .http(let endpoint) = pair.hosted, case .http(let trigger) = pair.declaration.trigger else {
                 return nil
@@ -188,14 +196,12 @@ package struct Host: Sendable {
             logger: logger,
             isDraining: isDraining
         )
-        let onReady = options.onReady
-        return Application(
+        let (onReady, retirement) = (options.onReady, options.retirement)
+        return HTTPServer(
             responder: responder,
-            configuration: ApplicationConfiguration(
-                address: .hostname(options.address, port: options.port),
-                serverName: nil
-            ),
-            onServerRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
+            place: options.place,
+            patience: { retirement?.isWished == true ? .seconds(1) : .zero },
+            onRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
             logger: quiet
         )
     }

@@ -1,0 +1,168 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// Accepts connections and has their requests answered, on an address of its own or on a socket that was handed down.
+///
+/// Hummingbird's server binds only addresses, so this one accepts; what becomes of a connection is Hummingbird's.
+struct HTTPServer: Service {
+    let responder: Responder
+    let place: HostOptions.Place
+    /// How long connections that are open at the end may still send a last request; asked when the end comes.
+    let patience: @Sendable () -> Duration
+    let onRunning: @Sendable (any Channel) async -> Void
+    let logger: Logger
+
+    /// Serves until the end is asked for; then accepts nothing more, and returns when the last connection is closed.
+    func run() async throws {
+        let http = HTTP1Channel(responder: answer, configuration: .init(additionalChannelHandlers: [LastResponse()]))
+        let logger = logger
+        let connections = OpenConnections()
+        let server = try await accept { http.setup(channel: $0, logger: logger) }
+        await withGracefulShutdownHandler {
+            await onRunning(server.channel)
+            await withDiscardingTaskGroup { group in
+                do {
+                    try await server.executeThenClose { inbound in
+                        for try await connection in inbound {
+                            connections.add(connection.channel)
+                            group.addTask {
+                                await http.handle(value: connection, logger: logger)
+                                connections.remove(connection.channel)
+                            }
+                        }
+                    }
+                } catch {
+                    logger.error("no more connections can be accepted", metadata: ["error": "\(error)"])
+                }
+            }
+        } onGracefulShutdown: {
+            Task { await drain(server.channel, connections) }
+        }
+    }
+
+    private func accept(
+        _ setUp: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP1Channel.Value>
+    ) async throws -> NIOAsyncChannel<HTTP1Channel.Value, Never> {
+        let backlog: Int32 = 1024
+        let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: backlog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+        switch place {
+        case .address(let host, let port):
+            return try await bootstrap.bind(host: host, port: port, childChannelInitializer: setUp)
+        case .socket(let descriptor):
+            let channel = try await bootstrap.bind(descriptor, childChannelInitializer: setUp)
+            // NIO has listened with a backlog of its own before it read the option.
+            listen(descriptor, backlog)
+            return channel
+        }
+    }
+
+    @Sendable
+    private func answer(_ request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
+        let context = HostRequestContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
+        var response: Response
+        do {
+            response = try await responder.respond(to: request, context: context)
+        } catch let error as HTTPParserError {
+            throw error
+        } catch {
+            response = Response(status: .internalServerError)
+        }
+        response.headers[.date] = HTTPDate.now
+        do {
+            try await writer.write(response: response.head, body: response.body)
+        } catch is HTTPParserError {
+            // Thrown on, it would be answered by a second response.
+            throw BrokenRequest()
+        }
+    }
+
+    /// A request that turned out not to be HTTP after its answer had begun.
+    private struct BrokenRequest: Error {}
+
+    /// With patience, another process accepts on the same socket: connections are told `Connection: close` by their next
+    /// answer, and only those that stay silent are closed.
+    private func drain(_ server: any Channel, _ connections: OpenConnections) async {
+        let patience = patience()
+        if patience > .zero {
+            // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
+            server.setOption(.autoRead, value: false).whenFailure { _ in server.close(promise: nil) }
+            let began = ContinuousClock.now
+            let settled = began + min(patience, .milliseconds(250))
+            while ContinuousClock.now < began + patience, ContinuousClock.now < settled || !connections.isEmpty {
+                // Cancelled: what is open is closed at once.
+                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+            }
+        }
+        server.close(promise: nil)
+        connections.quiesce()
+    }
+}
+
+/// The connections of a server, each of which is asked to end when its time has come.
+private final class OpenConnections: Sendable {
+    private struct State {
+        var channels: [ObjectIdentifier: any Channel] = [:]
+        var isQuiescing = false
+    }
+    private let state = Mutex(State())
+
+    var isEmpty: Bool { state.withLock { $0.channels.isEmpty } }
+
+    func add(_ channel: any Channel) {
+        let isQuiescing = state.withLock { state in
+            state.channels[ObjectIdentifier(channel)] = channel
+            return state.isQuiescing
+        }
+        if isQuiescing { Self.quiesce(channel) }
+    }
+
+    func remove(_ channel: any Channel) {
+        state.withLock { _ = $0.channels.removeValue(forKey: ObjectIdentifier(channel)) }
+    }
+
+    func quiesce() {
+        let channels = state.withLock { state in
+            state.isQuiescing = true
+            return Array(state.channels.values)
+        }
+        for channel in channels { Self.quiesce(channel) }
+    }
+
+    /// Hummingbird closes the connection at once where nothing is asked, else after the answer.
+    private static func quiesce(_ channel: any Channel) {
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    }
+}
+
+/// Closes a connection after an answer that says `Connection: close`.
+private final class LastResponse: ChannelOutboundHandler, RemovableChannelHandler {
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private var isLast = false
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(let head) where head.headerFields[.connection] == "close":
+            isLast = true
+            context.write(data, promise: promise)
+        case .end where isLast:
+            context.writeAndFlush(data, promise: promise)
+            context.close(promise: nil)
+        default:
+            context.write(data, promise: promise)
+        }
+    }
+}
