@@ -110,6 +110,7 @@ let package = Package(
             in: "runner",
             [
                 "Manifest", "Functions", "Queue", "Cron", "Postgres", "Redis", "Security", "Schema", logging, nio,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 lifecycle,
                 .product(name: "Hummingbird", package: "hummingbird"),
             ]
@@ -135,8 +136,9 @@ let package = Package(
                 "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue",
                 "Postgres",
                 "Redis",
-                "Security", "Cron", logging,
+                "Security", "Cron", logging, nio, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
             path: "runner/Command",
             swiftSettings: settings,
