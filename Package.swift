@@ -110,8 +110,9 @@ let package = Package(
             in: "runner",
             [
                 "Manifest", "Functions", "Queue", "Cron", "Postgres", "Redis", "Security", "Schema", logging, nio,
-                nioPosix,
-                lifecycle, .product(name: "NIOHTTP1", package: "swift-nio"),
+                "Security", "Cron", logging, nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
             ]
@@ -137,9 +138,8 @@ let package = Package(
                 "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue",
                 "Postgres",
                 "Redis",
-                "Security", "Cron", logging, nio, nioPosix,
+                "Security", "Cron", logging, nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
             path: "runner/Command",

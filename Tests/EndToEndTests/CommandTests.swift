@@ -31,6 +31,14 @@ import Testing
         }
     }
 
+    /// `runner/up --release` links Swift's library statically, where these two need -dev packages that nothing else does.
+    @Test(arguments: ["libFoundationNetworking.so", "libFoundationXML.so"])
+    func aReleaseBuildLinksWithWhatSetupInstalls(_ library: String) throws {
+        let executable = try Data(contentsOf: URL(fileURLWithPath: Checkout.executable), options: .alwaysMapped)
+
+        #expect(executable.range(of: Data(library.utf8)) == nil)
+    }
+
     @Test func checkFindsNoFaultInOurOwn() async throws {
         let check = try await Command.run(["check", "-f", Checkout.root + "/functions.yaml"])
 

@@ -1,14 +1,13 @@
 import ArgumentParser
+import AsyncHTTPClient
 import Foundation
 import Functions
 import Logging
 import Manifest
+import NIOCore
+import NIOHTTP1
 import Simulate
 import Synchronization
-
-#if canImport(FoundationNetworking)
-    import FoundationNetworking
-#endif
 
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -187,22 +186,20 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     private func ask(_ method: String, _ path: String, _ body: JSON?) async throws -> String {
-        guard let url = URL(string: "http://127.0.0.1:\(port)\(path)") else {
-            throw ValidationError("--port is wrong.")
-        }
-        var request = URLRequest(url: url)
-        request.httpMethod = method
-        if let body { request.httpBody = Data(body.text.utf8) }
-        let (data, response): (Data, URLResponse)
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
+        request.method = .init(rawValue: method)
+        if let body { request.body = .bytes(Array(body.text.utf8)) }
+        let response: HTTPClientResponse
+        let text: String
         do {
-            (data, response) = try await URLSession.shared.data(for: request)
+            response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            text = String(buffer: try await response.body.collect(upTo: 16 << 20))
         } catch {
             throw ValidationError(
                 "No simulator listens on port \(port): start `runner simulate` or `runner up --simulate`."
             )
         }
-        let text = String(decoding: data, as: UTF8.self)
-        guard (response as? HTTPURLResponse)?.statusCode == 200 else { throw ValidationError(text) }
+        guard response.status == .ok else { throw ValidationError(text) }
         return text
     }
 }
