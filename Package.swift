@@ -110,9 +110,7 @@ let package = Package(
             in: "runner",
             [
                 "Manifest", "Functions", "Queue", "Cron", "Postgres", "Redis", "Security", "Schema", logging, nio,
-                "Security", "Cron", logging, nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                nioPosix, lifecycle, .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
             ]

@@ -5,6 +5,7 @@ import Foundation
 import Functions
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 
 /// What campaigns are measured in: an API host, an organisation with a WhatsApp channel, and a stand-in of the provider.
 final class CampaignStage {
