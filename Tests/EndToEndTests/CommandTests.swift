@@ -52,7 +52,7 @@ import Testing
 
         #expect(script.status == 0)
         #expect(script.output.contains("describe"))
-        #expect(script.output.contains("--no-watch"))
+        #expect(script.output.contains("no-watch"))
     }
 
     @Test func everyCommandsHelpHasAnExample() async throws {

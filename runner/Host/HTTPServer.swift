@@ -26,18 +26,15 @@ struct HTTPServer: Service {
         let http = HTTP1Channel(responder: answer, configuration: .init(additionalChannelHandlers: [LastResponse()]))
         let logger = logger
         let connections = OpenConnections()
-        let server = try await accept { http.setup(channel: $0, logger: logger) }
+        let server = try await accept(connections) { http.setup(channel: $0, logger: logger) }
         await withGracefulShutdownHandler {
             await onRunning(server.channel)
             await withDiscardingTaskGroup { group in
                 do {
                     try await server.executeThenClose { inbound in
                         for try await connection in inbound {
-                            connections.add(connection.channel)
-                            group.addTask {
-                                await http.handle(value: connection, logger: logger)
-                                connections.remove(connection.channel)
-                            }
+                            connections.open(connection.channel)
+                            group.addTask { await http.handle(value: connection, logger: logger) }
                         }
                     }
                 } catch {
@@ -50,6 +47,7 @@ struct HTTPServer: Service {
     }
 
     private func accept(
+        _ connections: OpenConnections,
         _ setUp: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP1Channel.Value>
     ) async throws -> NIOAsyncChannel<HTTP1Channel.Value, Never> {
         let backlog: Int32 = 1024
@@ -57,6 +55,11 @@ struct HTTPServer: Service {
             .serverChannelOption(.backlog, value: backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptedConnections(connections))
+                }
+            }
         switch place {
         case .address(let host, let port):
             return try await bootstrap.bind(host: host, port: port, childChannelInitializer: setUp)
@@ -98,19 +101,18 @@ struct HTTPServer: Service {
         if patience > .zero {
             // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
             server.setOption(.autoRead, value: false).whenFailure { _ in server.close(promise: nil) }
-            let began = ContinuousClock.now
-            let settled = began + min(patience, .milliseconds(250))
-            while ContinuousClock.now < began + patience, ContinuousClock.now < settled || !connections.isEmpty {
+            let end = ContinuousClock.now + patience
+            repeat {
                 // Cancelled: what is open is closed at once.
                 guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
-            }
+            } while ContinuousClock.now < end && !connections.isEmpty
         }
         server.close(promise: nil)
         connections.quiesce()
     }
 }
 
-/// The connections of a server, each of which is asked to end when its time has come.
+/// The connections of a server from their being accepted on, each of which is asked to end when its time has come.
 private final class OpenConnections: Sendable {
     private struct State {
         var channels: [ObjectIdentifier: any Channel] = [:]
@@ -120,16 +122,17 @@ private final class OpenConnections: Sendable {
 
     var isEmpty: Bool { state.withLock { $0.channels.isEmpty } }
 
+    /// One that isn't set up yet.
     func add(_ channel: any Channel) {
-        let isQuiescing = state.withLock { state in
-            state.channels[ObjectIdentifier(channel)] = channel
-            return state.isQuiescing
+        state.withLock { $0.channels[ObjectIdentifier(channel)] = channel }
+        channel.closeFuture.whenComplete { [self] _ in
+            state.withLock { _ = $0.channels.removeValue(forKey: ObjectIdentifier(channel)) }
         }
-        if isQuiescing { Self.quiesce(channel) }
     }
 
-    func remove(_ channel: any Channel) {
-        state.withLock { _ = $0.channels.removeValue(forKey: ObjectIdentifier(channel)) }
+    /// One that can be asked to end from now on.
+    func open(_ channel: any Channel) {
+        if state.withLock({ $0.isQuiescing }) { Self.quiesce(channel) }
     }
 
     func quiesce() {
@@ -143,6 +146,23 @@ private final class OpenConnections: Sendable {
     /// Hummingbird closes the connection at once where nothing is asked, else after the answer.
     private static func quiesce(_ channel: any Channel) {
         channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+    }
+}
+
+/// Notes connections before they are set up, since none may be forgotten between the two.
+private final class AcceptedConnections: ChannelInboundHandler {
+    typealias InboundIn = any Channel
+    typealias InboundOut = any Channel
+
+    private let connections: OpenConnections
+
+    init(_ connections: OpenConnections) {
+        self.connections = connections
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        connections.add(unwrapInboundIn(data))
+        context.fireChannelRead(data)
     }
 }
 

@@ -200,7 +200,7 @@ package struct Host: Sendable {
         return HTTPServer(
             responder: responder,
             place: options.place,
-            patience: { retirement?.isWished == true ? .seconds(1) : .zero },
+            patience: { retirement?.isWished == true ? .seconds(2) : .zero },
             onRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
             logger: quiet
         )
