@@ -6,10 +6,14 @@ import Testing
 extension SupervisorTests {
     /// Supervisors whose sources change under them.
     @Suite(.serialized) struct ReloadTests {
-        /// Notes its number, serves, and ends on `retire` as on SIGTERM.
+        /// Notes its number, serves, and ends on `retire` as on SIGTERM. Says when it may accept.
         private static let server = """
             echo x >>$D/starts; n=$(wc -l <$D/starts); trap 'kill $! 2>/dev/null; echo $n >>$D/ended; exit 0' TERM
-            (read -r line <&3 && [ "$line" = retire ] && echo $n >>$D/retired && kill -TERM $$) &
+            (while read -r line <&3; do case $line in
+            accept) echo $n >>$D/accepts ;;
+            retire) echo $n >>$D/retired; while [ -e $D/hold ]; do sleep 0.02; done; echo released >&3
+            while [ -e $D/linger ]; do sleep 0.02; done; kill -TERM $$ ;;
+            esac; done) &
             while [ -e $D/slow ]; do sleep 0.02; done
             echo ready >&3; while :; do sleep 0.02; done
             """
@@ -45,6 +49,41 @@ extension SupervisorTests {
             #expect(text("ended") == "1\n2\n")
             #expect(trial.hasSaid("Sources/A.swift changed; building"))
             #expect(trial.hasSaid("of them building"))
+        }
+
+        @Test func neverHasTwoThatAccept() async throws {
+            let run = try await serve()
+            try #require(await eventually { text("accepts") == "1\n" }, "\(trial.lines)")
+
+            try write("", to: "hold")
+            try write("", to: "linger")
+            try write("struct A { let b = 1 }", to: "Sources/A.swift")
+            try #require(await eventually { text("retired") == "1\n" }, "\(trial.lines)")
+            let whileTheOldOneHolds = text("accepts")
+            try FileManager.default.removeItem(atPath: "\(trial.folder.path)/hold")
+            let isHandedOver = await eventually { text("accepts") == "1\n2\n" }
+            let endedBefore = text("ended")
+            try FileManager.default.removeItem(atPath: "\(trial.folder.path)/linger")
+            trial.signal(SIGTERM)
+            _ = try await run.value
+
+            #expect(whileTheOldOneHolds == "1\n")
+            #expect(isHandedOver)
+            #expect(endedBefore == nil)
+        }
+
+        @Test func anOldHostThatDiesInItsTurnLeavesItToTheNewOne() async throws {
+            let run = try await serve()
+            try write("", to: "hold")
+            try write("struct A { let b = 1 }", to: "Sources/A.swift")
+            try #require(await eventually { text("retired") == "1\n" }, "\(trial.lines)")
+
+            kill(try #require(trial.pid(of: "host-1")), SIGKILL)
+            let isHandedOver = await eventually { text("accepts") == "1\n2\n" }
+            trial.signal(SIGTERM)
+            _ = try await run.value
+
+            #expect(isHandedOver)
         }
 
         @Test func keepsTheOldHostWhenTheBuildFailsAndTakesTheMendedOne() async throws {

@@ -71,20 +71,24 @@ struct Serve: AsyncParsableCommand {
         var host = HostOptions()
         host.selection = selected
         let port = port ?? settings.int("PORT") ?? 3000
-        let handedDown = environment["RUNNER_LISTEN_FD"].flatMap { Int32($0) }
-        host.place = handedDown.map { .socket($0) } ?? .address(address, port: port)
+        let link = SupervisorLink(environment: environment)
+        if let link, let descriptor = environment["RUNNER_LISTEN_FD"].flatMap({ Int32($0) }) {
+            let succession = Succession { link.tell("released") }
+            link.hear(accept: { succession.begin() }, retire: { succession.end() })
+            host.place = .socket(descriptor, succession)
+        } else {
+            link?.hear()
+            host.place = .address(address, port: port)
+        }
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
         host.queues = manifest.queues
         host.inFlightPath = environment["RUNNER_INFLIGHT"]
-        let retirement = Retirement()
-        host.retirement = retirement
-        let link = SupervisorLink(environment: environment) { retirement.wish() }
         host.onReady = { own in
             // Of a socket that was handed down NIO doesn't know the port.
             let served = own == 0 ? port : own
             logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(pairs.count)"])
-            link?.tellReady()
+            link?.tell("ready")
             Task.detached {
                 // Once the workers stand, too.
                 try await Task.sleep(for: .seconds(1))
@@ -167,32 +171,44 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
-/// The host's end of the line to its supervisor: says when it serves, hears when a successor does, and ends the process
-/// when the supervisor is gone.
+/// The host's end of the line to its supervisor: says when it serves, hears when it may accept and when a successor would, and ends
+/// the process when the supervisor is gone.
 struct SupervisorLink: Sendable {
     private let descriptor: Int32
 
-    /// - Parameters:
-    ///   - environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
-    ///   - retire: called when a successor serves.
-    init?(environment: [String: String], retire: @escaping @Sendable () -> Void) {
+    /// - Parameter environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
+    init?(environment: [String: String]) {
         guard let text = environment["RUNNER_SUPERVISOR_FD"], let descriptor = Int32(text) else { return nil }
         self.descriptor = descriptor
+    }
+
+    /// Listens from now on, on a thread of its own.
+    func hear(accept: @escaping @Sendable () -> Void = {}, retire: @escaping @Sendable () -> Void = {}) {
+        let descriptor = descriptor
         Thread.detachNewThread {
+            var line: [UInt8] = []
             var byte: UInt8 = 0
             while true {
                 let count = read(descriptor, &byte, 1)
                 if count < 0 && errno == EINTR { continue }
                 // Nobody is left who would collect us: end at once, as after a crash. What was in flight is taken up again.
                 if count <= 0 { _exit(1) }
-                // The line `retire` is the only one that is ever sent.
-                if byte == UInt8(ascii: "\n") { retire() }
+                guard byte == UInt8(ascii: "\n") else {
+                    line.append(byte)
+                    continue
+                }
+                switch String(decoding: line, as: UTF8.self) {
+                case "accept": accept()
+                case "retire": retire()
+                default: break
+                }
+                line = []
             }
         }
     }
 
-    func tellReady() {
-        let line = Array("ready\n".utf8)
-        _ = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    func tell(_ line: String) {
+        let bytes = Array("\(line)\n".utf8)
+        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     }
 }

@@ -4,7 +4,8 @@ import Synchronization
 /// The supervisor's end of the socket pair through which it and the host know of each other.
 ///
 /// The host finds its end as descriptor 3, named by `RUNNER_SUPERVISOR_FD=3`. It writes the line `ready` when it serves. It
-/// reads: the line `retire` says that its successor serves, and when the read ends, the supervisor is gone and it exits.
+/// reads: `accept` says that it is its turn, `retire` that its successor's would be, which it answers with `released` once it
+/// accepts nothing more. When the read ends, the supervisor is gone and it exits.
 final class HostLink: Sendable {
     /// The end to give to the host; closed here by ``release()`` as soon as the host has it.
     let hostEnd: Int32

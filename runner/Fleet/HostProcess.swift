@@ -39,6 +39,9 @@ final class HostProcess: Sendable {
     /// Calls `line` for each line that it sends, until it is gone.
     func read(_ line: @escaping @Sendable (String) -> Void) { link.read(line) }
 
-    /// Asks it to end because its successor serves.
+    /// Lets it accept connections, as nobody else does.
+    func accept() { link.send("accept") }
+
+    /// Asks it to end because its successor could serve; it says `released` once that may accept.
     func retire() { link.send("retire") }
 }

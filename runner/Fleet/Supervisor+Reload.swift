@@ -16,6 +16,8 @@ struct Reload {
     var next: HostProcess?
     /// Old ones that serve the last requests of their connections.
     var retiring: [HostProcess] = []
+    /// The old one that accepts still, though the new one could.
+    var holder: HostProcess?
     /// Counts generations, those that never served too.
     var number = 1
     var began = ContinuousClock.now
@@ -200,7 +202,7 @@ extension Supervisor {
 // MARK: - From the old host to the new one
 
 extension Supervisor {
-    /// Both accept now. The old one is told; it leaves new connections to the new one and serves the last requests of its own.
+    /// The old one is told; it leaves new connections to the new one and serves the last requests of its own.
     func swap(to new: HostProcess) {
         reload.next = nil
         guard !isStopping else {
@@ -216,9 +218,16 @@ extension Supervisor {
         console.note("reloaded in \((ContinuousClock.now - reload.began).readable)\(built)")
         if let old {
             reload.retiring.append(old)
-            if wasReady { old.retire() } else { old.process.signal(SIGTERM) }
+            if wasReady {
+                // Where an older one accepts still, this one never has.
+                reload.holder = reload.holder ?? old
+                old.retire()
+            } else {
+                old.process.signal(SIGTERM)
+            }
             after(drainLimit, .retiredTooLong(old))
         }
+        if reload.holder == nil { new.accept() }
         startReload()
     }
 
@@ -235,7 +244,14 @@ extension Supervisor {
         slow.process.signal(SIGKILL)
     }
 
+    /// Lets the new host accept, as the old one does no more.
+    func handOver() {
+        reload.holder = nil
+        if isReady { host?.accept() }
+    }
+
     func retiredEnded(_ ended: HostProcess) {
+        if ended === reload.holder { handOver() }
         reload.retiring.removeAll { $0 === ended }
         discard(ended.generation)
     }

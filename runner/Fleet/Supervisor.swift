@@ -121,9 +121,12 @@ package actor Supervisor {
         case .signal(let number):
             return await obey(number, start)
         case .hostLine(let source, let line):
-            guard line == "ready" else { break }
-            if source === host { welcome(source) }
-            if source === reload.next { swap(to: source) }
+            switch line {
+            case "ready" where source === host: welcome(source)
+            case "ready" where source === reload.next: swap(to: source)
+            case "released" where source === reload.holder: handOver()
+            default: break
+            }
         case .hostMayBeSlow(let slow):
             if slow === host, !isReady, !isStopping {
                 let time = (ContinuousClock.now - slow.process.began).readable
@@ -333,6 +336,7 @@ extension Supervisor {
     private func welcome(_ host: HostProcess) {
         let took = (ContinuousClock.now - host.process.began).readable
         isReady = true
+        if reload.holder == nil { host.accept() }
         defer { startReload() }
         guard hostStarts == 1, let addresses else {
             console.note("the host serves again (\(took) after its start)")

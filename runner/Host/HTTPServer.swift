@@ -16,8 +16,8 @@ import Synchronization
 struct HTTPServer: Service {
     let responder: Responder
     let place: HostOptions.Place
-    /// How long connections that are open at the end may still send a last request; asked when the end comes.
-    let patience: @Sendable () -> Duration
+    /// How long connections that are open when there is a successor may still send a last request.
+    var patience = Duration.seconds(2)
     let onRunning: @Sendable (any Channel) async -> Void
     let logger: Logger
 
@@ -63,11 +63,15 @@ struct HTTPServer: Service {
         switch place {
         case .address(let host, let port):
             return try await bootstrap.bind(host: host, port: port, childChannelInitializer: setUp)
-        case .socket(let descriptor):
-            let channel = try await bootstrap.bind(descriptor, childChannelInitializer: setUp)
+        case .socket(let descriptor, let succession):
+            let server = try await bootstrap.serverChannelOption(.autoRead, value: false)
+                .bind(descriptor, childChannelInitializer: setUp)
             // NIO has listened with a backlog of its own before it read the option.
             listen(descriptor, backlog)
-            return channel
+            let channel = server.channel
+            // Fails where the server has been closed, and then nothing is to be accepted.
+            succession.whenBegun { channel.setOption(.autoRead, value: true).whenFailure { _ in } }
+            return server
         }
     }
 
@@ -94,13 +98,12 @@ struct HTTPServer: Service {
     /// A request that turned out not to be HTTP after its answer had begun.
     private struct BrokenRequest: Error {}
 
-    /// With patience, another process accepts on the same socket: connections are told `Connection: close` by their next
-    /// answer, and only those that stay silent are closed.
+    /// With a successor, connections are told `Connection: close` by their next answer, and only those that stay silent are closed.
     private func drain(_ server: any Channel, _ connections: OpenConnections) async {
-        let patience = patience()
-        if patience > .zero {
+        if case .socket(_, let succession) = place, succession.isOver {
             // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
-            server.setOption(.autoRead, value: false).whenFailure { _ in server.close(promise: nil) }
+            try? await server.setOption(.autoRead, value: false).get()  // fails where nothing is accepted any more
+            succession.release()
             let end = ContinuousClock.now + patience
             repeat {
                 // Cancelled: what is open is closed at once.

@@ -22,14 +22,12 @@ package struct HostOptions: Sendable {
     /// Where requests come in.
     package enum Place: Sendable {
         case address(String, port: Int)
-        /// A bound socket of whoever started this process, who may let others accept on it too.
-        case socket(Int32)
+        /// A bound socket of whoever started this process, who lets one process after another accept on it.
+        case socket(Int32, Succession)
     }
 
     package var selection = Selection.all
     package var place = Place.address("127.0.0.1", port: 3000)
-    /// The end that comes with a successor.
-    package var retirement: Retirement?
     /// The queues of the manifest, the most urgent first.
     package var queues: [DeclaredQueue] = []
     /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
@@ -140,7 +138,9 @@ package struct Host: Sendable {
         let group = ServiceGroup(
             configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         )
-        options.retirement?.whenWished { Task { await group.triggerGracefulShutdown() } }
+        if case .socket(_, let succession) = options.place {
+            succession.whenOver { Task { await group.triggerGracefulShutdown() } }
+        }
         try await group.run()
     }
 
@@ -196,11 +196,10 @@ package struct Host: Sendable {
             logger: logger,
             isDraining: isDraining
         )
-        let (onReady, retirement) = (options.onReady, options.retirement)
+        let onReady = options.onReady
         return HTTPServer(
             responder: responder,
             place: options.place,
-            patience: { retirement?.isWished == true ? .seconds(2) : .zero },
             onRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
             logger: quiet
         )
