@@ -50,10 +50,13 @@ struct CampaignRun: Sendable {
         let halt = Halt()
         let mayGoOn = try await withThrowingTaskGroup(of: Void.self) { groups in
             var flying = 0
-            while context.now < end, !halt.isSet {
+            // At most, since some may have ended before.
+            var left = range.last - range.first + 1
+            // A slot that is reserved and not used is missing from the rate, so none is without need.
+            while context.now < end, !halt.isSet, left > 0 {
                 // As many as leave within a tenth of a second, so that attempts are recorded just before they begin.
                 let slots = try await pace.reserve(
-                    min(Self.group, max(1, range.perSecond / 10)),
+                    min(Self.group, max(1, range.perSecond / 10), left),
                     horizon: 1
                 )
                 if slots.count == 0 {
@@ -61,13 +64,14 @@ struct CampaignRun: Sendable {
                     continue
                 }
                 if slots.delay > 0.05 { try await Task.sleep(for: .seconds(slots.delay - 0.03)) }
-                guard context.now < end, !halt.isSet else { break }
+                guard !halt.isSet else { break }
                 let began = ContinuousClock.now
                 let first = began + .seconds(max(-0.05, min(slots.delay, 0.03)))
                 let rows = try await scope.query(store.begin(range, most: slots.count))
                 switch try rows.first?.get("state", as: String.self) {
                 case "send"?:
                     let sends = try rows.map { try CampaignSend($0) }
+                    left -= sends.count
                     flying += 1
                     // Their attempts are recorded, so whoever cancels this job must not keep their results from being written.
                     let group = Task { try await send(sends, from: first, every: slots.spacing, halt) }

@@ -88,7 +88,7 @@ struct TicketCrowd {
                    CASE WHEN n <= \(rows * 99 / 100)::integer THEN 'closed' WHEN n % 3 = 0 THEN 'pending' ELSE 'open' END,
                    n * 7919 % 16 / 4,
                    CASE WHEN n % 50 = 0 THEN NULL WHEN n % 20 = 1 THEN \(organisation.user)::uuid ELSE \(raw: made("'agent'", "n % 20")) END,
-                   at, at + make_interval(mins => n % 600),
+                   at, at + n % 600 * interval '1 minute',
                    CASE WHEN n <= \(rows * 99 / 100)::integer THEN at END
               FROM (
                     SELECT n, now() - make_interval(secs => (\(rows)::integer - n) * 60.0) AS at
