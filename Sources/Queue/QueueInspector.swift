@@ -11,6 +11,11 @@ package struct QueueCounts: Sendable, Equatable {
     /// Since when the next runnable job has been runnable; `nil` when none is.
     package let oldestWaitingAge: Duration?
     package let isPaused: Bool
+    /// Those of ``delayed`` whose time has come: the next worker moves them.
+    package let due: Int
+
+    /// The jobs that want a worker now. Those of a paused queue don't, but for what runs already.
+    package var backlog: Int { isPaused ? active : wait + prioritized + active + due }
 }
 
 /// Looks at queues without touching them.
@@ -31,7 +36,7 @@ package struct QueueInspector: Sendable {
             arguments: []
         )
         let numbers = answer.array?.compactMap(\.integer).map(Int.init) ?? []
-        guard numbers.count == 8 else {
+        guard numbers.count == 9 else {
             throw RedisError(kind: .server, message: "the count of \(queue) answered \(answer)")
         }
         return QueueCounts(
@@ -42,7 +47,8 @@ package struct QueueInspector: Sendable {
             completed: numbers[4],
             failed: numbers[5],
             oldestWaitingAge: numbers[6] < 0 ? nil : .milliseconds(numbers[6]),
-            isPaused: numbers[7] == 1
+            isPaused: numbers[7] == 1,
+            due: numbers[8]
         )
     }
 }

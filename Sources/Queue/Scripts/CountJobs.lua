@@ -1,6 +1,6 @@
--- Returns {wait, active, delayed, prioritized, completed, failed, ms the oldest runnable job has waited or -1, paused}.
+-- Returns {wait, active, delayed, prioritized, completed, failed, ms the oldest runnable job has waited or -1, paused, due}.
 --
--- Jobs that a paused version 5 queue keeps in `paused` count as waiting, and those that wait beside the layout. The age is that of the jobs which are next.
+-- Due are those of the delayed whose time has come. Jobs that a paused version 5 queue keeps in `paused` count as waiting, and those that wait beside the layout. The age is that of the jobs which are next.
 
 local age = -1
 local function consider(id)
@@ -24,4 +24,5 @@ end
 return {
     call('LLEN', WAIT) + call('LLEN', PAUSED) + beside, call('LLEN', ACTIVE), call('ZCARD', DELAYED), call('ZCARD', PRIORITIZED),
     call('ZCARD', base .. 'completed'), call('ZCARD', base .. 'failed'), age, paused and 1 or 0,
+    call('ZCOUNT', DELAYED, '-inf', whole((now + 1) * 4096 - 1)),
 }
