@@ -49,6 +49,21 @@ import Testing
         #expect(function.handlerType == "AssignTicket")
     }
 
+    @Test func aProcessSeesWhatItsFunctionsUseAndTheHostsOwn() throws {
+        let text = Sample.text.replacing(
+            "  LOG_LEVEL:",
+            with: "  DATABASE_OWNER_URL: { secret: true }\n  PORT: { type: int, default: 3000 }\n  LOG_LEVEL:"
+        ).replacing("  JWT_SECRET:   { ", with: "  JWT_SECRET: { shared: true, ")
+        let manifest = try Manifest.parse(text)
+        let recipients = try #require(manifest.function(named: "import-recipients"))
+
+        let variables = manifest.variables(hosting: [recipients])
+
+        // No function uses JWT_SECRET here; the owner's address is for migrations alone.
+        #expect(variables.map(\.name) == ["DATABASE_URL", "JWT_SECRET", "PORT"])
+        #expect(variables.map(\.isShared) == [false, true, false])
+    }
+
     @Test func mergesMappingsAndReplacesLists() throws {
         let function = try #require(Manifest.parse(Sample.text).function(named: "import-recipients"))
 

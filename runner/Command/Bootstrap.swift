@@ -13,8 +13,13 @@ import Security
 enum Bootstrap {
     /// The settings, or their faults on standard error and status 3.
     static func settings(_ manifest: Manifest, environment: [String: String]) throws -> Settings {
+        try settings(manifest.variables, environment: environment)
+    }
+
+    /// The settings of a process that is to see no others.
+    static func settings(_ variables: [Variable], environment: [String: String]) throws -> Settings {
         do {
-            return try Settings.resolve(manifest.variables, environment: withAliases(environment))
+            return try Settings.resolve(variables, environment: withAliases(environment))
         } catch {
             Terminal.error(error.description)
             Terminal.error("`runner env` lists every variable; `runner up` makes secrets and servers by itself.")

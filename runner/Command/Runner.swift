@@ -25,7 +25,7 @@ struct Runner: AsyncParsableCommand {
         subcommands: [
             Up.self, ProcessStatus.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self,
             OpenAPI.self,
-            Invoke.self,
+            Invoke.self, Health.self,
             Queues.self,
             CronCommand.self, Webhooks.self, Campaigns.self, SimulateCommand.self, Database.self, SchemaOfManifest.self,
             Env.self,

@@ -12,7 +12,10 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Hosts functions in this process: the entry point of a container.",
         discussion: """
-            Builds nothing and migrates nothing; every setting comes from the environment, .env or .runner/env.
+            Builds nothing and migrates nothing; every setting comes from the environment, .env or .runner/env. Only those
+            are read that the hosted functions use. With RUNNER_CONTAINER=1, as in the image of `runner image`, it listens
+            on every address, doesn't start where what all processes share is missing (MAIL_URL, ATTACHMENTS_URL), and
+            /metrics needs METRICS_TOKEN from this machine, too.
 
             Examples:
               runner serve --all
@@ -41,8 +44,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Where to listen; 3000 unless PORT says else.")
     var port: Int?
 
-    @Option(help: "The address to listen on; 0.0.0.0 in a container.")
-    var address: String = "127.0.0.1"
+    @Option(help: "The address to listen on; 127.0.0.1, or 0.0.0.0 in a container.")
+    var address: String?
 
     func validate() throws {
         guard all || !group.isEmpty || !queue.isEmpty || !names.isEmpty else {
@@ -58,8 +61,11 @@ struct Serve: AsyncParsableCommand {
         let pairs = try bundle.pairs(of: manifest)
         let selected = try selection(manifest)
         let environment = try bundle.environment()
-        let settings = try Bootstrap.settings(manifest, environment: environment)
+        let variables = manifest.variables(hosting: manifest.functions.filter(selected.includes))
+        let settings = try Bootstrap.settings(variables, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
+        let isContained = Container.isAround(environment)
+        if isContained { try refuse(faults: Container.faults(variables, settings)) }
         try checkMail(settings, logger)
         try refuse(faults: ProviderSettings.faults { settings[$0] })
         if let fault = AttachmentSettings.fault(url: settings["ATTACHMENTS_URL"]) {
@@ -71,6 +77,7 @@ struct Serve: AsyncParsableCommand {
         var host = HostOptions()
         host.selection = selected
         let port = port ?? settings.int("PORT") ?? 3000
+        let address = address ?? (isContained ? "0.0.0.0" : "127.0.0.1")
         let link = SupervisorLink(environment: environment)
         if let link, let descriptor = environment["RUNNER_LISTEN_FD"].flatMap({ Int32($0) }) {
             let succession = Succession { link.tell("released") }
@@ -80,6 +87,7 @@ struct Serve: AsyncParsableCommand {
             link?.hear()
             host.place = .address(address, port: port)
         }
+        host.isContained = isContained
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
         host.queues = manifest.queues
@@ -99,6 +107,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func checkMail(_ settings: Settings, _ logger: Logger) throws {
+        // It has a default: where it is missing, no hosted function sends mails.
+        guard settings["MAIL_FROM"] != nil else { return }
         let faults = MailSettings.faults(url: settings["MAIL_URL"], sender: settings["MAIL_FROM"])
         try refuse(faults: faults)
         if settings["MAIL_URL"] == nil, settings["MAIL_DIR"] == nil {

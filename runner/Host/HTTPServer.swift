@@ -14,7 +14,7 @@ import Synchronization
 ///
 /// Hummingbird's server binds only addresses, so this one accepts; what becomes of a connection is Hummingbird's.
 struct HTTPServer: Service {
-    let responder: Responder
+    let responder: any HTTPResponder<HostRequestContext>
     let place: HostOptions.Place
     /// How long connections that are open when there is a successor may still send a last request.
     var patience = Duration.seconds(2)

@@ -40,6 +40,8 @@ package struct HostOptions: Sendable {
     /// again.
     package var lockDuration = Duration.seconds(10)
     package var stalledInterval = Duration.seconds(5)
+    /// In a container requests come through proxies, and one of them may be on this machine: it isn't the operator.
+    package var isContained = false
     /// Called once the process accepts requests.
     package var onReady: @Sendable (_ port: Int) async -> Void = { _ in }
 
@@ -90,12 +92,10 @@ package struct Host: Sendable {
             ClientService(services: services), DeadlineService(deadlines: deadlines), WatchService(watch: watch),
         ]
         let lanes = lanes
-        var queues: [(function: String, queue: String)] = []
         for pair in pairs {
             guard case .queue(let worker) = pair.hosted, case .queue(let trigger) = pair.declaration.trigger else {
                 continue
             }
-            queues.append((pair.declaration.name, trigger.queue))
             parts.append(
                 WorkerService(
                     declaration: pair.declaration,
@@ -133,7 +133,19 @@ package struct Host: Sendable {
                 )
             )
         }
-        parts.append(server(metrics, deadlines, inFlight, queues, draining))
+        let operations = operations(metrics, draining)
+        // On a socket that was handed down another process may serve as well, and a port of its own is one process's.
+        if case .address = options.place, let port = services.settings["METRICS_PORT"].flatMap({ Int($0) }) {
+            parts.append(
+                HTTPServer(
+                    responder: MetricsResponder(operations: operations),
+                    place: .address("127.0.0.1", port: port),
+                    onRunning: { _ in },
+                    logger: quiet
+                )
+            )
+        }
+        parts.append(server(operations, metrics, deadlines, inFlight, draining))
         parts.append(draining)
         let group = ServiceGroup(
             configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
@@ -144,6 +156,16 @@ package struct Host: Sendable {
         try await group.run()
     }
 
+    /// The queues of the workers here; where schedules run, all: there is always a process for those, while the workers of
+    /// a queue may have been scaled down to none.
+    private var queuesToTell: [(function: String, queue: String)] {
+        let hasSchedules = pairs.contains { $0.declaration.trigger.kind == .schedule }
+        return (hasSchedules ? allPairs : pairs).compactMap { pair in
+            guard case .queue(let trigger) = pair.declaration.trigger else { return nil }
+            return (pair.declaration.name, trigger.queue)
+        }
+    }
+
     /// What the queues' workers share, by their order in functions.yaml.
     private var lanes: Lanes? {
         guard !options.queues.isEmpty, let slots = services.settings["WORKER_SLOTS"].flatMap({ Int($0) }) else {
@@ -152,11 +174,24 @@ package struct Host: Sendable {
         return Lanes(total: slots, reserves: options.queues.map(\.reserve))
     }
 
+    private func operations(_ metrics: Metrics, _ draining: DrainSwitch) -> Operations {
+        let (allPairs, version) = (allPairs, options.version)
+        return Operations(
+            services: services,
+            metrics: metrics,
+            queues: queuesToTell,
+            isDraining: { draining.isOn },
+            document: ServedDocument { OpenAPIDocument(allPairs, version: version) },
+            explorer: Explorer(folder: options.explorerFolder),
+            needsToken: options.isContained
+        )
+    }
+
     private func server(
+        _ operations: Operations,
         _ metrics: Metrics,
         _ deadlines: Deadlines,
         _ inFlight: InFlight,
-        _ queues: [(function: String, queue: String)],
         _ draining: DrainSwitch
     ) -> HTTPServer {
         let routes = pairs.compactMap { pair -> Responder.Route? in
@@ -175,19 +210,11 @@ package struct Host: Sendable {
             )
         }
         let isDraining: @Sendable () -> Bool = { draining.isOn }
-        let (allPairs, version) = (allPairs, options.version)
         let responder = Responder(
             table: RouteTable(routes.map(\.declaration)),
             routes: routes,
             services: services,
-            operations: Operations(
-                services: services,
-                metrics: metrics,
-                queues: queues,
-                isDraining: isDraining,
-                document: ServedDocument { OpenAPIDocument(allPairs, version: version) },
-                explorer: Explorer(folder: options.explorerFolder)
-            ),
+            operations: operations,
             callers: callers,
             crossOrigin: CrossOrigin(origins: services.settings["CORS_ORIGINS"]),
             metrics: metrics,
@@ -214,7 +241,7 @@ package struct Host: Sendable {
 }
 
 extension HostOptions.Selection {
-    func includes(_ declaration: FunctionDeclaration) -> Bool {
+    package func includes(_ declaration: FunctionDeclaration) -> Bool {
         switch self {
         case .all: true
         case .groups(let names): names.contains(declaration.group)

@@ -13,11 +13,13 @@ import Security
 struct Operations: Sendable {
     let services: Services
     let metrics: Metrics
-    /// Queues that this process's functions are triggered by.
+    /// The queues whose figures this process tells.
     let queues: [(function: String, queue: String)]
     let isDraining: @Sendable () -> Bool
     let document: ServedDocument
     let explorer: Explorer
+    /// Whether the metrics need their token from this machine, too.
+    var needsToken = false
 
     /// The answer, or `nil` where the path is none of these.
     func answer(
@@ -48,7 +50,11 @@ struct Operations: Sendable {
         case "/health": return Answer.object { $0.member("status", "ok") }
         case "/ready": return await ready()
         case "/openapi.json": return document.answer
-        case "/metrics": return try await page(request, address: address)
+        case "/metrics":
+            guard isAllowed(request, address: address) else {
+                throw Failure.unauthorized("The metrics need METRICS_TOKEN as bearer token from another machine.")
+            }
+            return await metricsPage()
         default: return try explorer.answer(path)
         }
     }
@@ -92,10 +98,8 @@ struct Operations: Sendable {
         return value(0) == "yes" && value(1) == "always" ? "strong" : "weak"
     }
 
-    private func page(_ request: Hummingbird.Request, address: String?) async throws -> Answer {
-        guard isAllowed(request, address: address) else {
-            throw Failure.unauthorized("The metrics need METRICS_TOKEN as bearer token from another machine.")
-        }
+    /// The figures of this moment in Prometheus' text format, for those who may know them.
+    func metricsPage() async -> Answer {
         var gauges = postgresGauges()
         let inspector = QueueInspector(redis: services.redis, prefix: services.producer.prefix)
         for (function, queue) in queues {
@@ -114,6 +118,14 @@ struct Operations: Sendable {
             ]
             gauges.append(
                 Gauge(
+                    name: "delightchat_queue_backlog",
+                    help: "Jobs that want a worker now: waiting, prioritized, active, and delayed ones that are due.",
+                    labels: [("function", function), ("queue", queue)],
+                    value: Double(counts.backlog)
+                )
+            )
+            gauges.append(
+                Gauge(
                     name: "delightchat_queue_age_seconds",
                     help: "Age of the job that has waited longest.",
                     labels: [("function", function), ("queue", queue)],
@@ -129,7 +141,7 @@ struct Operations: Sendable {
     }
 
     private func isAllowed(_ request: Hummingbird.Request, address: String?) -> Bool {
-        if let address, address == "127.0.0.1" || address == "::1" { return true }
+        if !needsToken, let address, address == "127.0.0.1" || address == "::1" { return true }
         guard let token = services.settings["METRICS_TOKEN"], !token.isEmpty,
             let given = request.headers[.authorization], given.hasPrefix("Bearer ")
         else { return false }

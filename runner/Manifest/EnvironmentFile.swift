@@ -73,6 +73,7 @@ package enum EnvironmentFile {
         if let maximum = variable.maximum { remarks.append("at most \(maximum)") }
         if let length = variable.minLength { remarks.append("at least \(length) characters") }
         if variable.isSecret { remarks.append("secret") }
+        if variable.isShared { remarks.append("needed in a container") }
         return remarks
     }
 }

@@ -150,6 +150,7 @@ extension Manifest {
                 "default": { "type": ["string", "number", "boolean"] },
                 "secret": { "type": "boolean", "description": "Never shown." },
                 "required": { "type": "boolean", "description": "False: may stay unset without a default." },
+                "shared": { "type": "boolean", "description": "Common to all processes: a container needs it." },
                 "min_length": { "type": "integer", "minimum": 1 },
                 "min": { "type": "integer" },
                 "max": { "type": "integer" },

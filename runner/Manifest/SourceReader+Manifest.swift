@@ -82,7 +82,7 @@ extension SourceReader {
         checkKeys(
             of: section,
             what,
-            known: ["type", "default", "secret", "required", "min_length", "min", "max", "enum", "doc"]
+            known: ["type", "default", "secret", "required", "shared", "min_length", "min", "max", "enum", "doc"]
         )
         let choices = section["enum"].flatMap { words($0.value, "enum") }?.map(\.text) ?? []
         let type = section["type"].flatMap { choice($0.value, "type", Variable.Kind.self) }
@@ -95,6 +95,7 @@ extension SourceReader {
             default: standard?.text,
             isSecret: isSecret,
             isRequired: standard == nil && required != false,
+            isShared: section["shared"].flatMap { bool($0.value, "shared") } ?? false,
             minLength: section["min_length"].flatMap { integer($0.value, "min_length", in: 1...10_000) },
             minimum: section["min"].flatMap { bound($0, "min") },
             maximum: section["max"].flatMap { bound($0, "max") },

@@ -13,6 +13,8 @@ package struct Variable: Sendable, Equatable {
     package let isSecret: Bool
     /// Whether the product can't do without it; always false where there is a default.
     package let isRequired: Bool
+    /// Whether it names something that all processes must have in common, so that a container can't do without it.
+    package let isShared: Bool
     /// In characters.
     package let minLength: Int?
     /// The least and the greatest value of an `int`.
@@ -23,7 +25,7 @@ package struct Variable: Sendable, Equatable {
     package let doc: String?
 
     /// Completes a sentence about the setting with what is wrong with a value; `nil` when it is fine.
-    func fault(in value: String) -> String? {
+    package func fault(in value: String) -> String? {
         if let minLength, value.count < minLength { return "is shorter than \(minLength) characters" }
         switch kind {
         case .string: return nil
