@@ -130,10 +130,12 @@ let package = Package(
             ]
         ),
         floor("Fleet", in: "runner"),
+        floor("Deploy", in: "runner", ["Manifest"]),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue",
+                "Fleet", "Dashboard", "Deploy", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema",
+                "Queue",
                 "Postgres",
                 "Redis",
                 "Security", "Cron", logging, nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -161,6 +163,7 @@ let package = Package(
         tests(of: "Storage", ["Security"], besides: ["Peers"]),
         tests(of: "Queue", ["Redis", "Cron", "Security", logging], besides: ["Peers"]),
         tests(of: "Fleet"),
+        tests(of: "Deploy", ["Manifest"], besides: ["Peers"]),
         tests(of: "Dashboard", ["Postgres"]),
         tests(of: "Schema", ["Postgres", logging]),
         tests(of: "Connectors", ["Egress", "Security", logging]),

@@ -20,12 +20,13 @@ struct Runner: AsyncParsableCommand {
               runner webhooks list         what webhooks told and nobody could understand
               runner simulate whatsapp     a stand-in of the provider on this machine
               runner db status             which migrations have run
+              runner deploy kubernetes     files that run it elsewhere
             """,
         version: Version.text,
         subcommands: [
             Up.self, ProcessStatus.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self,
             OpenAPI.self,
-            Invoke.self, Health.self,
+            Invoke.self, Health.self, DeployCommand.self, ImageCommand.self,
             Queues.self,
             CronCommand.self, Webhooks.self, Campaigns.self, SimulateCommand.self, Database.self, SchemaOfManifest.self,
             Env.self,
