@@ -31,11 +31,14 @@ extension Consumer {
         var failures = 0
         /// The token of a fetch whose answer was lost: Redis may have given us jobs that we do not know of.
         var unanswered: String?
+        var lastTries = 0
         while true {
             let (isDone, isGivenUp, isRunning, room) = state.withLock { state in
                 (state.isDone, state.phase == .cancelled && failures > 0, !state.runs.isEmpty, state.room(options))
             }
-            if isDone && unanswered == nil || isGivenUp && !isRunning { return }
+            // Jobs that were given to us unheard come back by themselves when their locks have run out.
+            if isDone && (unanswered == nil || lastTries == 3) || isGivenUp && !isRunning { return }
+            if isDone { lastTries += 1 }
             guard !isGivenUp else {
                 await turnSignal.wait()
                 continue

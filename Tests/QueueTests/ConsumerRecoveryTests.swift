@@ -304,6 +304,31 @@ import Testing
         #expect(stalled.withLock { $0 } > 0)
     }
 
+    /// Whatever a fetch that was never answered gave it comes back by itself.
+    @Test(.timeLimit(.minutes(1))) func endsThoughRedisNeverComesBack() async throws {
+        let server = try PrivateRedis()
+        defer { server.remove() }
+        try server.start()
+        let world = try QueueWorld(url: server.url)
+        try await eventually("Redis answers") { (try? await world.command("PING")) != nil }
+        let recorder = Recorder()
+        let consumer = world.consumer(ConsumerOptions()) { jobs in
+            recorder.record(jobs)
+            return jobs.map { _ in .completed() }
+        }
+        let run = Task { await consumer.run() }
+        try await world.producer.add(NewJob(name: "n", data: "{}"), to: world.queue)
+        try await eventually("it works") { recorder.jobs.count == 1 }
+
+        server.kill()
+        // It has to have asked in vain.
+        try await Task.sleep(for: .seconds(3))
+        await consumer.stop()
+        await run.value
+
+        #expect(consumer.inFlight.isEmpty)
+    }
+
     @Test func getsAnUnansweredFetchBack() async throws {
         let world = try QueueWorld()
         try await world.producer.add((0..<3).map { NewJob(name: "n", data: "\($0)") }, to: world.queue)
