@@ -74,6 +74,7 @@ extension Migration {
         Migration(22, "replay_webhooks", PackageResources._022_replay_webhooks_sql),
         Migration(23, "receipts_ahead", PackageResources._023_receipts_ahead_sql),
         Migration(24, "analyze_uploads", PackageResources._024_analyze_uploads_sql),
+        Migration(26, "any_order", PackageResources._026_any_order_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
