@@ -28,9 +28,27 @@ struct ChannelOutlet: Sendable {
         self.scope = scope
     }
 
-    /// Sends one part of a message. Where the token had to be exchanged, or somebody else has, it is to be tried again at once.
-    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendReport {
-        var report = await connector.send(message, through: account, at: providers)
+    /// Sends one part of a message, its file first where there is one. Where the token had to be exchanged, or somebody else has, it is
+    /// to be tried again at once.
+    func send(
+        _ message: OutboundMessage,
+        through account: ChannelAccount,
+        giving file: (OutgoingFile, until: Date)? = nil
+    ) async -> SendReport {
+        var message = message
+        var refusal: SendResult?
+        if let file {
+            switch await connector.upload(file.0, through: account, at: providers, until: file.until) {
+            case .uploaded(let id): message.uploadId = id
+            case .refused(let result): refusal = result
+            }
+        }
+        var report: SendReport
+        if let refusal {
+            report = SendReport(refusal)
+        } else {
+            report = await connector.send(message, through: account, at: providers)
+        }
         guard case .expired(let fault) = report.result else { return report }
         do {
             report.result = try await exchange(account, fault)
