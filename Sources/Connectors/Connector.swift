@@ -22,6 +22,27 @@ package protocol Connector: Sendable {
     /// The calls that a message takes, in their order; each is sent, and its outcome recorded, by itself.
     func parts(of message: OutboundMessage) -> [OutboundMessage]
 
+    /// Whether a part's file has to be given to the provider before it is sent, because it takes no addresses.
+    func needsUpload(_ message: OutboundMessage) -> Bool
+
+    /// How many bytes a file of a content type may have that is given to the provider; `nil` for a type that it doesn't take.
+    func uploadLimit(of type: String) -> Int?
+
+    /// Gives the provider a part's file. Nothing is sent by that: whatever breaks off can be begun again.
+    ///
+    /// - Parameters:
+    ///   - file: what is given.
+    ///   - account: the channel.
+    ///   - providers: where the provider is.
+    ///   - deadline: when nobody waits any more for what the provider does with it.
+    /// - Returns: the id that ``OutboundMessage/uploadId`` takes, or why there is none.
+    func upload(
+        _ file: OutgoingFile,
+        through account: ChannelAccount,
+        at providers: Providers,
+        until deadline: Date
+    ) async -> UploadResult
+
     /// Sends one part of a message. Never throws: every end is one of the classes of ``SendResult``.
     func send(_ message: OutboundMessage, through account: ChannelAccount, at providers: Providers) async -> SendReport
 
@@ -46,6 +67,19 @@ package protocol Connector: Sendable {
 
 extension Connector {
     package func parts(of message: OutboundMessage) -> [OutboundMessage] { [message] }
+
+    package func needsUpload(_ message: OutboundMessage) -> Bool { false }
+
+    package func uploadLimit(of type: String) -> Int? { nil }
+
+    package func upload(
+        _ file: OutgoingFile,
+        through account: ChannelAccount,
+        at providers: Providers,
+        until deadline: Date
+    ) async -> UploadResult {
+        .refused(.message(SendFault("no_upload", "The channel takes no files.")))
+    }
 
     package func sent(
         _ message: OutboundMessage,

@@ -107,4 +107,34 @@ extension MessengerConnector {
         let zoned = text.hasSuffix("+0000") ? String(text.dropLast(5)) + "Z" : text
         return try? Date(zoned, strategy: .iso8601)  // another form is no time
     }
+
+    /// `GET /refresh_access_token` of Instagram's own log-in: a token that still lives, and is a day old, is exchanged for one of 60
+    /// days. Page tokens need no renewal.
+    package func refresh(_ account: ChannelAccount, at providers: Providers) async -> RefreshResult {
+        guard platform == .instagram, account.credentials["login"] == "instagram",
+            let token = account.credentials["accessToken"]
+        else { return .impossible }
+        // Outside of any version, and the token is a parameter.
+        let query = "grant_type=ig_refresh_token&access_token=\(token.percentEncoded)"
+        let answer: ProviderAnswer
+        do {
+            answer = try await providers.call(
+                "GET",
+                "\(providers.instagramGraph)/refresh_access_token?\(query)",
+                headers: []
+            )
+        } catch {
+            return .failed(SendFault("refresh_failed", error.description))
+        }
+        if (200..<300).contains(answer.status), let new = answer.json?["access_token"]?.string, !new.isEmpty {
+            return .refreshed(["accessToken": new])
+        }
+        let code = answer.json?["error"]?["code"]?.integer
+        let words = answer.json?["error"]?["message"]?.string ?? "no reason given"
+        let fault = SendFault(
+            code.map { "\($0)" } ?? "http_\(answer.status)",
+            "Instagram gave no new access token: \(words)".asExplanation
+        )
+        return code == 190 ? .refused(fault) : .failed(fault)
+    }
 }

@@ -13,6 +13,8 @@ package struct OutboundMessage: Sendable {
     package var template: [UInt8]?
     /// The provider's id of the message that is quoted.
     package var replyTo: String?
+    /// The provider's id of the attachment's file, where it was given to the provider.
+    package var uploadId: String?
     /// The contact's newest message of the conversation, for a provider where an answer belongs to one.
     package let answering: Answered?
     /// The provider's time of the contact's last message on the channel.

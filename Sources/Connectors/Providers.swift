@@ -1,5 +1,6 @@
 package import Egress
 package import Foundation
+import Security
 
 /// Where the providers are, which versions of their APIs are spoken, and the way there: the operator's to say, never a
 /// tenant's.
@@ -85,6 +86,39 @@ package struct Providers: Sendable {
                 url: url,
                 headers: headers,
                 body: body.map { Array($0.text.utf8) } ?? [],
+                timeout: ProviderClient.limit
+            )
+        )
+    }
+
+    /// Gives a provider bytes, as one part of a form of several.
+    func post(
+        _ bytes: [UInt8],
+        named name: String,
+        beside fields: [(name: String, value: String)],
+        to url: String,
+        headers: [(name: String, value: String)]
+    ) async throws(CallFault) -> ProviderAnswer {
+        // RFC 7578; random, so that no file holds it.
+        let boundary = "part-" + Hex.encode(randomBytes(16))
+        var body: [UInt8] = []
+        for field in fields {
+            body += Array(
+                "--\(boundary)\r\nContent-Disposition: form-data; name=\"\(field.name)\"\r\n\r\n\(field.value)\r\n".utf8
+            )
+        }
+        let disposition = "Content-Disposition: form-data; name=\"\(name)\"; filename=\"file\""
+        body += Array("--\(boundary)\r\n\(disposition)\r\nContent-Type: application/octet-stream\r\n\r\n".utf8)
+        body += bytes + Array("\r\n--\(boundary)--\r\n".utf8)
+        return try await client.send(
+            OutgoingRequest(
+                method: "POST",
+                url: url,
+                headers: headers + [
+                    ("Accept", "application/json"), ("User-Agent", "DelightChat/1"),
+                    ("Content-Type", "multipart/form-data; boundary=\(boundary)"),
+                ],
+                body: body,
                 timeout: ProviderClient.limit
             )
         )

@@ -2,9 +2,11 @@ import Egress
 import Foundation
 import Security
 
-/// `POST /2/dm_conversations/with/{id}/messages` of X's API: text, one message a call.
+/// `POST /2/dm_conversations/with/{id}/messages` of X's API: text, a file that was given to X before, or both.
 extension TwitterConnector {
     package var unansweredSend: UnansweredSend { .fail }
+
+    package func parts(of message: OutboundMessage) -> [OutboundMessage] { message.pieces { _ in true } }
 
     package func send(
         _ message: OutboundMessage,
@@ -13,12 +15,15 @@ extension TwitterConnector {
     ) async -> SendReport {
         guard let person = message.recipient.externalId else { return SendReport(.recipient(.noAddress("X id"))) }
         let url = "\(providers.x)/2/dm_conversations/with/\(person.percentEncoded)/messages"
+        var body: [String: JSONValue] = [:]
+        if !message.text.isEmpty { body["text"] = .string(message.text) }
+        if let id = message.uploadId { body["attachments"] = [["media_id": .string(id)]] }
         do {
             let answer = try await providers.call(
                 "POST",
                 url,
                 headers: [Self.authorisation(account, "POST", url, now: providers.now())],
-                body: ["text": .string(message.text)]
+                body: .object(body)
             )
             if (200..<300).contains(answer.status), let id = answer.json?["data"]?["dm_event_id"]?.id {
                 return SendReport(.accepted(externalId: id, isDelivered: false), isStrained: Self.isStrained(answer))
@@ -118,11 +123,21 @@ extension TwitterConnector {
         guard let answer = try? await providers.call("GET", url + "?" + query, headers: [header]), answer.status == 200
         else { return [] }
         return (answer.json?["data"]?.elements ?? []).compactMap { event in
-            guard event["sender_id"]?.id == us, event["text"]?.string.map(Self.unescaped) == message.text,
+            guard event["sender_id"]?.id == us,
+                Self.isText(event["text"]?.string.map(Self.unescaped) ?? "", of: message),
                 let at = event["created_at"]?.string.flatMap(Self.moment), at >= moment
             else { return nil }
             return event["id"]?.id
         }
+    }
+
+    /// A file shows as a link behind the text.
+    private static func isText(_ shown: String, of message: OutboundMessage) -> Bool {
+        guard !message.attachments.isEmpty, let link = shown.range(of: "https://t.co/", options: .backwards) else {
+            return shown == message.text
+        }
+        return shown[..<link.lowerBound].trimmingCharacters(in: .whitespaces)
+            == message.text.trimmingCharacters(in: .whitespaces)
     }
 
     /// `2026-11-22T10:00:00.000Z`

@@ -17,7 +17,7 @@ package enum Registry {
         DeliverMail.self,
         // Channels
         CreateChannel.self, ListChannels.self, GetChannel.self, UpdateChannel.self, DeleteChannel.self,
-        ListChannelTemplates.self, SyncTemplates.self,
+        ListChannelTemplates.self, SyncTemplates.self, RenewTokens.self,
         // Tickets
         CreateTicket.self, ListTickets.self, GetTicket.self, UpdateTicket.self, AssignTicket.self, CloseTicket.self,
         ReadTicket.self,

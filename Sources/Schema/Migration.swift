@@ -75,6 +75,8 @@ extension Migration {
         Migration(23, "receipts_ahead", PackageResources._023_receipts_ahead_sql),
         Migration(24, "analyze_uploads", PackageResources._024_analyze_uploads_sql),
         Migration(25, "campaign_crashes", PackageResources._025_campaign_crashes_sql),
+        Migration(26, "any_order", PackageResources._026_any_order_sql),
+        Migration(27, "renew_tokens", PackageResources._027_renew_tokens_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

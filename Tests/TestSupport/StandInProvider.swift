@@ -68,6 +68,12 @@ package final class StandInProvider: Sendable {
             number = next(numbers)
             if path.endswith("/token") or path.endswith("/accessToken"):
                 return 200, {}, {"access_token": "access-%d" % number, "refresh_token": "refresh-%d" % number}
+            if path == "/2/media/upload/initialize":
+                return 200, {}, {"data": {"id": "77%d" % number, "media_key": "3_77%d" % number, "expires_after_secs": 86400}}
+            if path.startswith("/2/media/upload"):
+                return 200, {}, {"data": {"id": path.split("/")[-2]}}
+            if path.endswith("/refresh_access_token"):
+                return 200, {}, {"access_token": "access-%d" % number, "token_type": "bearer", "expires_in": 5183944}
             if "message_templates" in path or "/conversations" in path or "dm_events" in path:
                 return 200, {}, {"data": []}
             if path.endswith("/comments"):
@@ -87,7 +93,7 @@ package final class StandInProvider: Sendable {
         class Provider(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             def respond(self):
-                text = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                text = self.rfile.read(int(self.headers.get("content-length", 0))).decode(errors="replace")
                 if self.path == "/the-next-answers":
                     with lock: script.extend(json.loads(text))
                     return self.write(200, {}, {})

@@ -35,6 +35,8 @@ enum SimulatedRequest: Equatable {
     /// Something that is answered and has no effect.
     case other(SimulatedReply)
     case lookUpPicture(String)
+    /// A step of giving X a file: `initialize`, or the file's id; `nil` asks how it is.
+    case upload(String?)
     case picture
     case sentTo(Provider, String)
     case unknown
@@ -49,6 +51,8 @@ enum SimulatedRequest: Equatable {
             self = .send(.twitter, to: parts[3])
         case ("GET", "2"?, 5) where parts[1] == "dm_conversations" && parts[4] == "dm_events":
             self = .sentTo(.twitter, parts[3])
+        case (_, "2"?, 3...5) where parts[1] == "media" && parts[2] == "upload":
+            self = .upload(parts.dropFirst(3).first)
         case ("POST", "2"?, 3) where parts[1] == "oauth2", ("POST", "oauth"?, 3):
             self = .other(
                 .json(200, ["access_token": .string(Provider.token), "expires_in": 7200, "token_type": "bearer"])
@@ -98,7 +102,7 @@ extension Provider {
             body["text"]?["body"]?.string ?? body[body["type"]?.string ?? ""]?["caption"]?.string
                 ?? body["template"]?["name"]?.string ?? ""
         case .facebook, .instagram, .linkedin: body["message"]?["text"]?.string ?? ""
-        case .twitter: body["text"]?.string ?? ""
+        case .twitter: body["text"]?.string ?? (body.given("attachments") == nil ? "" : "https://t.co/picture")
         }
     }
 

@@ -64,6 +64,10 @@ package actor Simulator {
             return (nil, .json(404, ["error": ["message": "There is no such thing here.", "code": 803]]), nil)
         case .other(let reply): return (nil, reply, nil)
         case .picture: return (nil, .file(Picture.bytes, type: "image/png"), nil)
+        case .upload(let step):
+            guard isProven else { return (.twitter, Provider.twitter.unauthorised, nil) }
+            let id = step == "initialize" || step == nil ? nextId(of: .twitter) : step ?? ""
+            return (.twitter, .json(200, ["data": ["id": .string(id), "media_key": .string("3_\(id)")]]), nil)
         case .lookUpPicture(let id):
             guard isProven else { return (.whatsapp, Provider.whatsapp.unauthorised, nil) }
             let location: JSON = [

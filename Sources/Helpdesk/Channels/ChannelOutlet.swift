@@ -18,6 +18,9 @@ struct ChannelOutlet: Sendable {
     /// A new token that is refused as well won't be exchanged again so soon, in seconds.
     private static let patience = 60
 
+    /// What is locked by whoever gets a channel a new token: not its row, which others need meanwhile.
+    static func exchangeKey(of channel: Channel.ID) -> String { "refresh \(channel)" }
+
     init(_ channel: Channel.ID, _ connector: any Connector, _ providers: Providers, _ scope: OrganisationScope) {
         self.channel = channel
         self.connector = connector
@@ -25,9 +28,27 @@ struct ChannelOutlet: Sendable {
         self.scope = scope
     }
 
-    /// Sends one part of a message. Where the token had to be exchanged, or somebody else has, it is to be tried again at once.
-    func send(_ message: OutboundMessage, through account: ChannelAccount) async -> SendReport {
-        var report = await connector.send(message, through: account, at: providers)
+    /// Sends one part of a message, its file first where there is one. Where the token had to be exchanged, or somebody else has, it is
+    /// to be tried again at once.
+    func send(
+        _ message: OutboundMessage,
+        through account: ChannelAccount,
+        giving file: (OutgoingFile, until: Date)? = nil
+    ) async -> SendReport {
+        var message = message
+        var refusal: SendResult?
+        if let file {
+            switch await connector.upload(file.0, through: account, at: providers, until: file.until) {
+            case .uploaded(let id): message.uploadId = id
+            case .refused(let result): refusal = result
+            }
+        }
+        var report: SendReport
+        if let refusal {
+            report = SendReport(refusal)
+        } else {
+            report = await connector.send(message, through: account, at: providers)
+        }
         guard case .expired(let fault) = report.result else { return report }
         do {
             report.result = try await exchange(account, fault)
@@ -50,8 +71,7 @@ struct ChannelOutlet: Sendable {
     private func exchange(_ stale: ChannelAccount, _ fault: SendFault) async throws -> SendResult {
         let again = SendResult.retry(after: .zero, fault)
         return try await scope.transaction(timeout: .seconds(25)) { transaction in
-            // Not the channel's row, which others need meanwhile.
-            let key = "refresh \(channel)"
+            let key = Self.exchangeKey(of: channel)
             let rows = try await transaction.run([
                 // Whoever waits holds a ticket's lease meanwhile.
                 "SELECT set_config('lock_timeout', '3s', true)",
@@ -75,9 +95,7 @@ struct ChannelOutlet: Sendable {
             case .refused(let refusal): return .channel(refusal)
             case .failed(let failure): return .retry(after: nil, failure)
             case .refreshed(let new):
-                let merged = credentials.merging(
-                    .object(new.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) })
-                )
+                let merged = credentials.merging(new)
                 // Somebody who has put in other credentials meanwhile knows better.
                 _ = try await transaction.query(
                     """

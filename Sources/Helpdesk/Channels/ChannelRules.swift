@@ -32,6 +32,21 @@ struct ChannelRules: Sendable {
         flaw(inText: text).map { SendFault("message_too_long", "The text \($0).") }
     }
 
+    /// How many MiB a file may have, and who says so.
+    private func limit(of attachment: JSON) -> (most: Int, name: String)? {
+        switch (kind, attachment["type"]?.string) {
+        case (.whatsapp, "image"?): (5, "WhatsApp")
+        case (.whatsapp, "audio"?), (.whatsapp, "video"?): (16, "WhatsApp")
+        case (.whatsapp, _): (100, "WhatsApp")
+        case (.facebook, _): (25, "Messenger")
+        case (.instagram, "image"?): (8, "Instagram")
+        case (.instagram, _): (25, "Instagram")
+        case (.twitter, "image"?): (attachment["mimeType"] == "image/gif" ? 15 : 5, "X")
+        case (.twitter, _): (50, "X")
+        case (.linkedin, _), (.mock, _): nil
+        }
+    }
+
     /// What else of a message the channel can't carry.
     func faults(in content: MessageContent, at pointer: String) -> [Failure.Fault] {
         var faults: [Failure.Fault] = []
@@ -40,10 +55,20 @@ struct ChannelRules: Sendable {
             faults.append(.init(.body("\(pointer)/template"), "can't be sent here: WhatsApp alone has templates"))
         }
         for (index, attachment) in (content.attachments.array ?? []).enumerated() {
+            if let size = attachment["size"]?.integer, let (most, name) = limit(of: attachment), size > most << 20 {
+                let words = "is more than the \(most) MiB that \(name) takes of this type"
+                faults.append(.init(.body("\(pointer)/attachments/\(index)/size"), words))
+            }
             switch kind {
-            case .twitter, .linkedin:
-                let name = kind == .twitter ? "X" : "LinkedIn"
-                faults.append(.init(.body("\(pointer)/attachments/\(index)"), "can't be sent: \(name) gets text only"))
+            case .linkedin:
+                faults.append(.init(.body("\(pointer)/attachments/\(index)"), "can't be sent: LinkedIn gets text only"))
+            case .twitter where attachment["type"] == "file" || attachment["type"] == "audio":
+                faults.append(
+                    .init(
+                        .body("\(pointer)/attachments/\(index)/type"),
+                        "can't be \(attachment["type"]?.string ?? ""): X takes pictures and videos"
+                    )
+                )
             case .instagram where attachment["type"] == "file":
                 faults.append(
                     .init(.body("\(pointer)/attachments/\(index)/type"), "can't be file: Instagram takes none")

@@ -52,6 +52,7 @@ struct UpdateChannel: HTTPFunction {
                            change.credentials, for: old.id, with: context.services.sealed
                        )),
                        refreshed_at = CASE WHEN \(change.hasNewCredentials) THEN NULL ELSE c.refreshed_at END,
+                       token_due_at = CASE WHEN \(change.hasNewCredentials) THEN NULL ELSE c.token_due_at END,
                        templates_tried_at = CASE WHEN \(change.hasNewCredentials) THEN NULL ELSE c.templates_tried_at END,
                        updated_at = now()
                  WHERE c.org_id = \(transaction.organisation) AND c.id = \(old.id)

@@ -308,12 +308,13 @@ extension ApplyChange.Payload {
         ]
     }
 
-    /// An edited message whose original never came, as ``ReceiveMessage`` takes it.
+    /// An edited message whose original hasn't come, as ``ReceiveMessage`` takes it. `receive_messages` knows it by its metadata: it
+    /// opens no window, and the original completes it.
     fileprivate var originalMessage: JSON? {
         guard let person, person.isKnown else { return .none }
         return [
             "channelId": .string("\(channelId)"), "externalId": .text(externalId), "sender": person.json,
-            "text": .text(text), "providerAt": .text(at?.rfc3339),
+            "text": .text(text), "providerAt": .text(at?.rfc3339), "metadata": ["isEditAlone": true],
         ]
     }
 }

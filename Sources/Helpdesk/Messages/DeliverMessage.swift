@@ -35,6 +35,8 @@ struct DeliverMessage: QueueFunction {
     static let queue = "outbound"
 
     private static let longestSleep = Duration.seconds(600)
+    /// For getting a file and giving it to the provider, where it takes no addresses.
+    private static let uploadPatience = Duration.seconds(45)
 
     static let payload = Shape<Payload>(
         body: .json([
@@ -80,8 +82,12 @@ struct DeliverMessage: QueueFunction {
                 if let kind = Channel.Kind(rawValue: delivery.kind), kind != .mock {
                     await Pace.announceAgent(on: delivery.channel, context.services.redis)
                 }
-                let (verdict, statements) = try await Self.send(delivery, store, scope, context)
-                let isLast = Self.isRunningOut(context)
+                // A file may need the time of a whole job: the next one's, and the attempt doesn't count.
+                let isTooLate = delivery.connector.needsUpload(delivery.part) && !Self.hasTimeForUpload(context)
+                var outcome: (verdict: DeliveryVerdict, statements: [SQL]) = (.paced(after: .zero), [])
+                if !isTooLate { outcome = try await Self.send(delivery, store, scope, context) }
+                let (verdict, statements) = outcome
+                let isLast = isTooLate || Self.isRunningOut(context)
                 let settled = store.settle(delivery, verdict) + statements
                 let results = try await scope.run(settled + [isLast ? store.release : store.claim])
                 await EventHub.announce([scope.organisation], context.services)
@@ -107,7 +113,15 @@ struct DeliverMessage: QueueFunction {
     ) async throws -> (DeliveryVerdict, [SQL]) {
         let connector = delivery.connector
         let outlet = ChannelOutlet(delivery.channel, connector, try Providers.shared(context), scope)
-        let report = await outlet.send(delivery.part, through: delivery.account)
+        let part = delivery.part
+        let report: SendReport
+        if connector.needsUpload(part) {
+            let until = context.now.addingTimeInterval(uploadPatience.inSeconds)
+            _ = try await scope.query(store.prolong(by: Int(uploadPatience.inSeconds) + DeliveryStore.lease))
+            report = try await sendWithFile(part, delivery, outlet, until: until, context)
+        } else {
+            report = await outlet.send(part, through: delivery.account)
+        }
         let verdict = DeliveryVerdict(
             report.result,
             attempts: delivery.attempts,
@@ -138,6 +152,29 @@ struct DeliverMessage: QueueFunction {
         default: if report.isStrained { await Pace.slow(delivery.channel, for: .zero, context.services.redis) }
         }
         return (verdict, statements)
+    }
+
+    private static func sendWithFile(
+        _ part: OutboundMessage,
+        _ delivery: Delivery,
+        _ outlet: ChannelOutlet,
+        until deadline: Date,
+        _ context: WorkContext
+    ) async throws -> SendReport {
+        guard let attachment = part.attachments.first else { return await outlet.send(part, through: delivery.account) }
+        let connector = delivery.connector
+        let fetched = try await OutgoingMedia(context).fetch(attachment, patience: .seconds(15)) {
+            connector.uploadLimit(of: $0)
+        }
+        switch fetched {
+        case .refused(let result): return SendReport(result)
+        case .file(let file): return await outlet.send(part, through: delivery.account, giving: (file, deadline))
+        }
+    }
+
+    private static func hasTimeForUpload(_ context: WorkContext) -> Bool {
+        guard let deadline = context.deadline else { return true }
+        return deadline.timeIntervalSince(context.now) > uploadPatience.inSeconds + 30
     }
 
     /// What is written about an attempt of which no answer is known.

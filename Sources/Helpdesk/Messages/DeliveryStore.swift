@@ -28,6 +28,15 @@ struct DeliveryStore {
         """
     }
 
+    /// Holds the lease so many seconds from now on.
+    func prolong(by seconds: Int) -> SQL {
+        """
+        UPDATE delivery_leases
+           SET expires_at = clock_timestamp() + make_interval(secs => \(seconds)::integer)
+         WHERE org_id = \(organisation) AND ticket_id = \(ticket) AND token = \(holder)
+        """
+    }
+
     /// Gives the lease back.
     var release: SQL {
         """

@@ -102,28 +102,6 @@ struct InboundBatch: Sendable {
             """
     }
 
-    /// Ties messages to those of the same batch that they quote, which `receive_messages` can't find before they are stored.
-    var quotes: [SQL] {
-        let ids = Set(entries.compactMap(\.work.payload.externalId))
-        let replies = entries.map(\.work.payload).filter {
-            $0.externalId != nil && $0.replyTo.map(ids.contains) == true
-        }
-        guard !replies.isEmpty else { return [] }
-        return [
-            """
-            UPDATE messages AS m
-               SET reply_to = q.id
-              FROM unnest(
-                       \(replies.map(\.channelId.uuid))::uuid[], \(replies.map(\.externalId))::text[],
-                       \(replies.map(\.replyTo))::text[]
-                   ) AS x (channel, external_id, reply_to)
-              JOIN messages q ON q.org_id = \(organisation) AND q.channel_id = x.channel AND q.external_id = x.reply_to
-             WHERE m.org_id = \(organisation) AND m.channel_id = x.channel AND m.external_id = x.external_id
-               AND m.reply_to IS NULL AND m.id <> q.id
-            """
-        ]
-    }
-
     /// Raises DC410 in the statement's transaction where a sender has been erased since their message was accepted; see
     /// `refuse_erased`.
     func erasureCheck(with sealed: Sealed) -> SQL {
@@ -155,17 +133,26 @@ struct InboundBatch: Sendable {
             """
     }
 
-    /// Without those whose provider's id came before in this batch.
+    /// Without those whose provider's id came before in this batch; an original before what an edit has to stand for it.
     private var distinct: [Entry] {
         struct Key: Hashable {
             let channel: Channel.ID
             /// As bytes: a provider's ids are opaque, so nothing folds them.
             let externalId: [UInt8]
         }
-        var seen: Set<Key> = []
+        func key(_ entry: Entry) -> Key? {
+            entry.work.payload.externalId.map {
+                Key(channel: entry.work.payload.channelId, externalId: Array($0.utf8))
+            }
+        }
+        var (seen, originals): (Set<Key>, Set<Key>) = ([], [])
+        if entries.contains(where: \.work.payload.isEditAlone) {
+            originals = Set(entries.filter { !$0.work.payload.isEditAlone }.compactMap(key))
+        }
         return entries.filter { entry in
-            guard let externalId = entry.work.payload.externalId else { return true }
-            return seen.insert(Key(channel: entry.work.payload.channelId, externalId: Array(externalId.utf8))).inserted
+            guard let key = key(entry) else { return true }
+            if entry.work.payload.isEditAlone, originals.contains(key) { return false }
+            return seen.insert(key).inserted
         }
     }
 

@@ -111,8 +111,7 @@ struct ReceiveMessage: BatchFunction {
             let results = await context.services.postgres.run(
                 groups: pending.map { batch in
                     let check = batch.erasureCheck(with: context.services.sealed)
-                    let stored = [OrganisationScope.entry(batch.organisation), batch.statement]
-                    return stored + batch.quotes + [check]
+                    return [OrganisationScope.entry(batch.organisation), batch.statement, check]
                 }
             )
             var next: [InboundBatch] = []
@@ -203,6 +202,9 @@ struct ReceiveMessage: BatchFunction {
 }
 
 extension ReceiveMessage.Payload {
+    /// An edit stands for its message, whose original hasn't come; see ``ApplyChange``.
+    var isEditAlone: Bool { metadata?["isEditAlone"] == true }
+
     /// What the fields alone can't tell, as a sentence that names the field.
     var fault: String? {
         if sender.phone == nil, sender.handle == nil, sender.externalId == nil {

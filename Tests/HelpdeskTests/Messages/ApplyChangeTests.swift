@@ -319,6 +319,98 @@ import Testing
         }
     }
 
+    @Test func theOriginalTellsTheRestOfWhatItsEditStoodFor() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            let edit: JSON = [
+                "kind": "edit", "externalId": "in-1", "person": Self.kim, "text": "better", "number": 7,
+                "at": "2026-11-22T10:05:00Z",
+            ]
+            let then = Int64(Date().timeIntervalSince1970 * 1_000_000) - 10_000_000
+            try await world.apply(web, edit, acceptedAt: then)
+            _ = try await world.work("receive-message", try await world.queued("inbound"))
+            try await world.apply(web, edit, acceptedAt: then)
+            let alone = try await world.column("SELECT last_inbound_provider_at FROM conversations")
+
+            var original = World.Inbound(text: "worse", id: "in-1", replyTo: "in-0").data(web).members ?? []
+            original.append(.init("attachments", [["type": "image", "url": "https://cdn.example/1.png"]]))
+            original.removeAll { $0.name == "providerAt" }
+            original.append(.init("providerAt", "2026-11-22T10:00:00Z"))
+            _ = try await world.work("receive-message", [.object(original)])
+
+            #expect(alone == [nil])
+            #expect(
+                try await world.column(
+                    """
+                    SELECT concat_ws(' ', m.text, m.attachments -> 0 ->> 'type', m.quotes, m.metadata, m.provider_at = v.last_inbound_provider_at,
+                                     (SELECT count(*) FROM attachments))
+                      FROM messages m, conversations v
+                    """
+                ) == ["better image in-0 t 1"]
+            )
+        }
+    }
+
+    @Test func theNewestReferralStandsAndOneOfSomebodyUnknownWaitsForThem() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            func refer(_ name: String, _ second: Int) async throws -> [Outcome] {
+                try await world.apply(
+                    web,
+                    [
+                        "kind": "referral", "person": Self.kim, "metadata": ["ref": .string(name)],
+                        "at": .string("2026-11-22T10:00:0\(second)Z"),
+                    ]
+                )
+            }
+
+            let early = try await refer("second", 2)
+            try await world.receive(web, .init(text: "hello", id: "in-1"))
+            let late = [try await refer("second", 2), try await refer("first", 1)]
+
+            guard case .snooze? = early.first else {
+                Issue.record("it did not wait: \(early)")
+                return
+            }
+            #expect(late == [[.done()], [.done()]])
+            #expect(try await world.column("SELECT referral ->> 'ref' FROM contacts") == ["second"])
+        }
+    }
+
+    /// Whatever came first: each message has the time of the earliest receipt that covers it.
+    @Test(arguments: [["01", "02"], ["02", "01"]])
+    func aReceiptsTimeIsTheEarliestThatCovers(_ order: [String]) async throws {
+        try await World.with { world in
+            let (web, _, _) = try await Self.conversation(world)
+            try await world.apply(
+                web,
+                ["kind": "echo", "externalId": "100", "person": Self.kim, "text": "x", "at": "2026-11-22T10:00:00Z"]
+            )
+
+            for second in order {
+                try await world.apply(
+                    web,
+                    [
+                        "kind": "reach", "person": Self.kim, "status": "read",
+                        "at": .string("2026-11-22T10:00:\(second)Z"),
+                    ]
+                )
+            }
+            try await world.apply(
+                web,
+                ["kind": "echo", "externalId": "101", "person": Self.kim, "text": "x", "at": "2026-11-22T10:00:00Z"]
+            )
+
+            #expect(
+                try await world.column(
+                    "SELECT DISTINCT (read_at = '2026-11-22T10:00:01Z')::text FROM messages WHERE external_id ~ '^1'"
+                ) == ["true"]
+            )
+        }
+    }
+
     @Test func aNewNumberIsTheSamePersonAndTheSameTicket() async throws {
         try await World.with { world in
             let (web, ticket, jane) = try await Self.conversation(world)

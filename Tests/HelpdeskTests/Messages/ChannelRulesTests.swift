@@ -10,12 +10,31 @@ import Testing
     private static let file: JSON = ["type": "file", "url": "https://files.example/a.pdf"]
     private static let template: JSON = ["name": "a", "language": "en"]
 
+    /// An attachment of so many MiB.
+    private static func sized(_ type: String, _ size: Int, _ mimeType: String? = nil) -> JSON {
+        [
+            "type": .string(type), "url": "https://files.example/a", "size": .number("\(size << 20)"),
+            "mimeType": mimeType.map { .string($0) } ?? .null,
+        ]
+    }
+
     @Test(
         arguments: [
             ("instagram", ["text": .string(String(repeating: "é", count: 501))], "/text has 1002 bytes"),
             ("facebook", ["text": .string(String(repeating: "é", count: 2001))], "/text has 2001 characters"),
             ("linkedin", ["text": .string(String(repeating: "x", count: 1251))], "/text has 1251 characters"),
-            ("twitter", ["text": "x", "attachments": [image]], "/attachments/0 can't be sent: X gets text only"),
+            ("twitter", ["text": "x", "attachments": [image, file]], "/attachments/1/type can't be file: X takes"),
+            (
+                "whatsapp", ["attachments": [sized("image", 6)]],
+                "/attachments/0/size is more than the 5 MiB that WhatsApp"
+            ),
+            ("whatsapp", ["attachments": [image, sized("video", 17)]], "/attachments/1/size is more than the 16 MiB"),
+            ("whatsapp", ["attachments": [sized("file", 101)]], "/attachments/0/size is more than the 100 MiB"),
+            ("facebook", ["attachments": [sized("file", 26)]], "/attachments/0/size is more than the 25 MiB"),
+            ("instagram", ["attachments": [sized("image", 9)]], "/attachments/0/size is more than the 8 MiB"),
+            ("instagram", ["attachments": [sized("audio", 26)]], "/attachments/0/size is more than the 25 MiB"),
+            ("twitter", ["attachments": [sized("image", 6)]], "/attachments/0/size is more than the 5 MiB that X"),
+            ("twitter", ["attachments": [sized("video", 51)]], "/attachments/0/size is more than the 50 MiB"),
             ("linkedin", ["attachments": [image]], "/attachments/0 can't be sent: LinkedIn gets text only"),
             ("instagram", ["attachments": [image, file]], "/attachments/1/type can't be file"),
             ("facebook", ["template": template], "/template can't be sent here"),
@@ -42,7 +61,10 @@ import Testing
             ("linkedin", ["text": .string(String(repeating: "x", count: 1250))]),
             ("twitter", ["text": .string(String(repeating: "x", count: 4096))]),
             ("instagram", ["attachments": [image]]), ("facebook", ["attachments": [image, file]]),
-            ("whatsapp", ["attachments": [image, file]]),
+            ("whatsapp", ["attachments": [image, file]]), ("twitter", ["text": "x", "attachments": [image, image]]),
+            ("whatsapp", ["attachments": [sized("image", 5), sized("audio", 16), sized("file", 100)]]),
+            ("twitter", ["attachments": [sized("image", 15, "image/gif"), sized("video", 50)]]),
+            ("instagram", ["attachments": [sized("image", 8), sized("video", 25)]]),
         ] as [(String, JSON)]
     )
     func takesWhatTheProviderTakes(_ kind: String, _ body: JSON) async throws {

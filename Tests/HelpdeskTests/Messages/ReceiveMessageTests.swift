@@ -25,6 +25,48 @@ import Testing
         }
     }
 
+    @Test func quotesAMessageThatComesLater() async throws {
+        try await World.with { world in
+            let web = try await world.mock(try await world.admin())
+
+            try await world.receive(web, .init(text: "that one", id: "in-2", replyTo: "in-1"))
+            try await world.receive(web, .init(text: "hello", id: "in-1"))
+
+            #expect(
+                try await world.column(
+                    """
+                    SELECT concat_ws(' ', m.external_id, q.external_id, m.quotes)
+                      FROM messages m LEFT JOIN messages q ON q.id = m.reply_to ORDER BY m.external_id
+                    """
+                ) == ["in-1", "in-2 in-1"]
+            )
+        }
+    }
+
+    @Test func aNameReplacesAnIdThatStoodForItAndNoIdAName() async throws {
+        try await World.with { world in
+            let web = try await world.mock(try await world.admin())
+            func write(_ name: String?) async throws -> [String?] {
+                let sender: [JSON.Member] =
+                    [.init("externalId", "8812")] + (name.map { [.init("name", .string($0))] } ?? [])
+                _ = try await world.work(
+                    "receive-message",
+                    [
+                        [
+                            "channelId": .string(web), "externalId": .string(UUID().uuidString), "text": "hello",
+                            "sender": .object(sender),
+                        ]
+                    ]
+                )
+                return try await world.column("SELECT name FROM contacts")
+            }
+
+            #expect(try await write(nil) == ["8812"])
+            #expect(try await write("Kim") == ["Kim"])
+            #expect(try await write(nil) == ["Kim"])
+        }
+    }
+
     @Test func opensATicketWithItsContactAndKeepsTheOrderOfAcceptance() async throws {
         try await World.with { world in
             let jane = try await world.admin()
