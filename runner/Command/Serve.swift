@@ -12,13 +12,16 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Hosts functions in this process: the entry point of a container.",
         discussion: """
-            Builds nothing and migrates nothing; every setting comes from the environment, .env or .runner/env.
+            Builds nothing and migrates nothing; every setting comes from the environment, .env or .runner/env. Only those are read
+            that its functions use.
 
             Examples:
               runner serve --all
               runner serve --group workers
               runner serve --queue inbound
               runner serve receive-message deliver-message --port 3001
+              runner serve --group api --socket /run/delightchat/api.sock
+              runner serve --group api --address 0.0.0.0 --behind-gateway
             """
     )
 
@@ -44,7 +47,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "The address to listen on; 0.0.0.0 in a container.")
     var address: String = "127.0.0.1"
 
+    @Option(help: "The unix socket to listen on instead, for a gateway.")
+    var socket: String?
+
+    @Flag(help: "All requests come through `runner gateway`: it is given time to leave its connections at the end.")
+    var behindGateway = false
+
     func validate() throws {
+        guard socket == nil || port == nil else { throw ValidationError("Listen on --socket or on --port.") }
         guard all || !group.isEmpty || !queue.isEmpty || !names.isEmpty else {
             throw ValidationError("Say what to host: --all, --group NAME, --queue NAME or functions by name.")
         }
@@ -58,9 +68,14 @@ struct Serve: AsyncParsableCommand {
         let pairs = try bundle.pairs(of: manifest)
         let selected = try selection(manifest)
         let environment = try bundle.environment()
-        let settings = try Bootstrap.settings(manifest, environment: environment)
+        let hosted = manifest.functions.filter(selected.includes)
+        let used = Host.settings.union(hosted.flatMap(\.uses))
+        let settings = try Bootstrap.settings(
+            manifest.variables.filter { used.contains($0.name) },
+            environment: environment
+        )
         let logger = Bootstrap.logger(settings, environment: environment)
-        try checkMail(settings, logger)
+        if used.contains("MAIL_URL") { try checkMail(settings, logger) }
         try refuse(faults: ProviderSettings.faults { settings[$0] })
         if let fault = AttachmentSettings.fault(url: settings["ATTACHMENTS_URL"]) {
             Terminal.error("error: \(fault)")
@@ -78,7 +93,8 @@ struct Serve: AsyncParsableCommand {
             host.place = .socket(descriptor, succession)
         } else {
             link?.hear()
-            host.place = .address(address, port: port)
+            host.place = socket.map { .path($0) } ?? .address(address, port: port)
+            host.isBehindGateway = behindGateway || socket != nil
         }
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
@@ -87,7 +103,7 @@ struct Serve: AsyncParsableCommand {
         host.onReady = { own in
             // Of a socket that was handed down NIO doesn't know the port.
             let served = own == 0 ? port : own
-            logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(pairs.count)"])
+            logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(hosted.count)"])
             link?.tell("ready")
             Task.detached {
                 // Once the workers stand, too.
