@@ -129,11 +129,20 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]
         ),
+        floor(
+            "Gateway",
+            in: "runner",
+            [
+                "Host", "Manifest", "Functions", logging, nio, nioPosix, lifecycle,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]
+        ),
         floor("Fleet", in: "runner"),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema", "Queue",
+                "Fleet", "Gateway", "Dashboard", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema",
+                "Queue",
                 "Postgres",
                 "Redis",
                 "Security", "Cron", logging, nio, nioPosix, .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -170,6 +179,13 @@ let package = Package(
             [
                 "Manifest", "Functions", "Queue", "Postgres", "Redis", "Security", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
+        tests(
+            of: "Gateway",
+            [
+                "Host", "Manifest", "Functions", logging, nio, nioPosix,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ]
         ),
         .testTarget(
