@@ -129,12 +129,21 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]
         ),
+        floor(
+            "Gateway",
+            in: "runner",
+            [
+                "Host", "Manifest", "Functions", logging, nio, nioPosix, lifecycle,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]
+        ),
         floor("Fleet", in: "runner"),
         floor("Deploy", in: "runner", ["Manifest"]),
         .executableTarget(
             name: "runner",
             dependencies: [
-                "Fleet", "Dashboard", "Deploy", "Host", "Simulate", "Helpdesk", "Manifest", "Functions", "Schema",
+                "Fleet", "Gateway", "Dashboard", "Deploy", "Host", "Simulate", "Helpdesk", "Manifest", "Functions",
+                "Schema",
                 "Queue",
                 "Postgres",
                 "Redis",
@@ -173,6 +182,13 @@ let package = Package(
             [
                 "Manifest", "Functions", "Queue", "Postgres", "Redis", "Security", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+            ]
+        ),
+        tests(
+            of: "Gateway",
+            [
+                "Host", "Manifest", "Functions", logging, nio, nioPosix,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ]
         ),
         .testTarget(

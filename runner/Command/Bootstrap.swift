@@ -55,11 +55,9 @@ enum Bootstrap {
             guard let value = settings[name], !value.isEmpty else { throw ValidationError("\(name) is not set") }
             return value
         }
-        func made<Value>(_ name: String, _ make: (String) throws -> Value) throws -> Value {
+        func named<Value>(_ name: String, _ make: () throws -> Value) throws -> Value {
             do {
-                return try make(try needed(name))
-            } catch let error as ValidationError {
-                throw error
+                return try make()
             } catch {
                 throw ValidationError("\(name) \(error)")
             }
@@ -68,18 +66,28 @@ enum Bootstrap {
         database.prepare = settings.bool("DATABASE_PREPARE") ?? true
         if let pool = settings.int("DATABASE_POOL") { database.pooledConnections = pool }
         database.applicationName = "delightchat"
-        let redis = Redis(try made("REDIS_URL") { try RedisConfiguration(url: $0) }, logger: logger)
-        let secret = try needed("JWT_SECRET")
+        let address = try needed("REDIS_URL")
+        let redis = Redis(try named("REDIS_URL") { try RedisConfiguration(url: address) }, logger: logger)
+        // A process whose functions use neither has its own: it knows no token, and opens nothing that was sealed.
+        let secret = settings["JWT_SECRET"] ?? randomKey()
+        let key = settings["ENCRYPTION_KEY"] ?? randomKey()
         return Services(
             postgres: Postgres(database, logger: logger),
             redis: redis,
             producer: Producer(redis: redis, prefix: settings["QUEUE_PREFIX"] ?? "bull"),
             passwords: PasswordHasher(),
-            tokens: try made("JWT_SECRET") { try JWT(secret: $0) },
-            sealed: try made("ENCRYPTION_KEY") { try Sealed(key: $0) },
+            tokens: try named("JWT_SECRET") { try JWT(secret: secret) },
+            sealed: try named("ENCRYPTION_KEY") { try Sealed(key: key) },
             cursorKey: HMAC.sha256(key: Array(secret.utf8), message: Array("cursor".utf8)),
             settings: settings.environment,
             logger: logger
         )
+    }
+
+    private static func randomKey() -> String {
+        (0..<32).map { _ in
+            let digits = String(UInt8.random(in: .min ... .max), radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
     }
 }

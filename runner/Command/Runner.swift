@@ -24,7 +24,8 @@ struct Runner: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Up.self, ProcessStatus.self, Build.self, Serve.self, Check.self, List.self, Describe.self, Routes.self,
+            Up.self, ProcessStatus.self, Build.self, Serve.self, GatewayCommand.self, Check.self, List.self,
+            Describe.self, Routes.self,
             OpenAPI.self,
             Invoke.self, Health.self, DeployCommand.self, ImageCommand.self,
             Queues.self,

@@ -22,6 +22,8 @@ struct Serve: AsyncParsableCommand {
               runner serve --group workers
               runner serve --queue inbound
               runner serve receive-message deliver-message --port 3001
+              runner serve --group api --socket /run/delightchat/api.sock
+              runner serve --group api --address 0.0.0.0 --behind-gateway
             """
     )
 
@@ -47,7 +49,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "The address to listen on; 127.0.0.1, or 0.0.0.0 in a container.")
     var address: String?
 
+    @Option(help: "The unix socket to listen on instead, for a gateway.")
+    var socket: String?
+
+    @Flag(help: "All requests come through `runner gateway`: it is given time to leave its connections at the end.")
+    var behindGateway = false
+
     func validate() throws {
+        guard socket == nil || port == nil else { throw ValidationError("Listen on --socket or on --port.") }
         guard all || !group.isEmpty || !queue.isEmpty || !names.isEmpty else {
             throw ValidationError("Say what to host: --all, --group NAME, --queue NAME or functions by name.")
         }
@@ -61,7 +70,8 @@ struct Serve: AsyncParsableCommand {
         let pairs = try bundle.pairs(of: manifest)
         let selected = try selection(manifest)
         let environment = try bundle.environment()
-        let variables = manifest.variables(hosting: manifest.functions.filter(selected.includes))
+        let hosted = manifest.functions.filter(selected.includes)
+        let variables = manifest.variables(hosting: hosted)
         let settings = try Bootstrap.settings(variables, environment: environment)
         let logger = Bootstrap.logger(settings, environment: environment)
         let isContained = Container.isAround(environment)
@@ -85,7 +95,8 @@ struct Serve: AsyncParsableCommand {
             host.place = .socket(descriptor, succession)
         } else {
             link?.hear()
-            host.place = .address(address, port: port)
+            host.place = socket.map { .path($0) } ?? .address(address, port: port)
+            host.isBehindGateway = behindGateway || socket != nil
         }
         host.isContained = isContained
         host.version = Version.text
@@ -95,7 +106,7 @@ struct Serve: AsyncParsableCommand {
         host.onReady = { own in
             // Of a socket that was handed down NIO doesn't know the port.
             let served = own == 0 ? port : own
-            logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(pairs.count)"])
+            logger.notice("serving", metadata: ["port": "\(served)", "functions": "\(hosted.count)"])
             link?.tell("ready")
             Task.detached {
                 // Once the workers stand, too.

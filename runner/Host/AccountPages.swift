@@ -4,6 +4,10 @@ import Functions
 enum AccountPages {
     private static let script = Explorer.path + "/account.js"
 
+    static func owns(_ path: some StringProtocol) -> Bool {
+        path == "/accept-invite" || path == "/reset-password" || path == script
+    }
+
     /// The answer, or `nil` where the path is none of these.
     static func answer(_ path: String) -> Answer? {
         switch path {

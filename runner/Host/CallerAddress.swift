@@ -4,12 +4,12 @@ import Foundation
 ///
 /// Only proxies that the operator names are believed: `X-Forwarded-For` is read from its end, past every trusted address,
 /// and the first one that isn't trusted is the caller. What stands further left anybody could have written.
-struct CallerAddress: Sendable {
+package struct CallerAddress: Sendable {
     private let trusted: [AddressRange]
 
     /// - Parameter proxies: addresses and CIDR ranges with commas (`TRUSTED_PROXIES`).
     /// - Throws: ``AddressFault`` naming what is neither.
-    init(proxies: String?) throws(AddressFault) {
+    package init(proxies: String?) throws(AddressFault) {
         var ranges: [AddressRange] = []
         for part in (proxies ?? "").split(separator: ",") {
             let text = part.trimmingCharacters(in: .whitespaces)
@@ -22,11 +22,11 @@ struct CallerAddress: Sendable {
     /// The caller's address.
     ///
     /// - Parameters:
-    ///   - peer: who holds the connection.
+    ///   - peer: who holds the connection; `nil` on a unix socket, by which only a gateway of ours comes.
     ///   - forwarded: the values of `X-Forwarded-For`, in their order.
     /// - Returns: `peer` itself unless it is trusted.
-    func find(peer: String?, forwarded: [String]) -> String? {
-        guard let peer, isTrusted(peer), !forwarded.isEmpty else { return peer }
+    package func find(peer: String?, forwarded: [String]) -> String? {
+        guard peer.map(isTrusted) ?? true else { return peer }
         var caller = peer
         for hop in forwarded.flatMap({ $0.split(separator: ",") }).reversed() {
             let address = hop.trimmingCharacters(in: .whitespaces)
@@ -37,7 +37,7 @@ struct CallerAddress: Sendable {
         return caller
     }
 
-    private func isTrusted(_ address: String) -> Bool {
+    package func isTrusted(_ address: String) -> Bool {
         guard let bytes = AddressRange.bytes(address) else { return false }
         return trusted.contains { $0.contains(bytes) }
     }

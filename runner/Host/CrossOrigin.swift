@@ -6,11 +6,11 @@ import Hummingbird
 /// Lets pages of the origins in `CORS_ORIGINS` call the API; off while that is unset.
 ///
 /// By the Fetch standard's CORS protocol. Tokens travel in a header and never in cookies, so credentials are not allowed.
-struct CrossOrigin: Sendable {
+package struct CrossOrigin: Sendable {
     private let origins: Set<String>
 
     /// - Parameter origins: with commas, such as `https://app.example.com`; `*` is every one.
-    init(origins: String?) {
+    package init(origins: String?) {
         self.origins = Set(
             (origins ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         )
@@ -18,18 +18,22 @@ struct CrossOrigin: Sendable {
 
     /// What to add to the answer of a request from a page.
     func headers(_ request: Hummingbird.Request) -> [(name: String, value: String)] {
+        let method = request.method == .options ? request.headers[.accessControlRequestMethod] : nil
+        return headers(origin: request.headers[.origin], preflight: method)
+    }
+
+    /// The same for what those headers say; `preflight` is the method that an OPTIONS request asks for.
+    package func headers(origin: String?, preflight method: String?) -> [(name: String, value: String)] {
         guard !origins.isEmpty else { return [] }
         let vary = ("Vary", "Origin")
-        guard let origin = request.headers[.origin], origins.contains("*") || origins.contains(origin) else {
+        guard let origin, origins.contains("*") || origins.contains(origin) else {
             return [vary]
         }
         var headers = [
             vary, ("Access-Control-Allow-Origin", origins.contains("*") ? "*" : origin),
             ("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Idempotency-Replayed"),
         ]
-        guard request.method == .options, let method = request.headers[.accessControlRequestMethod] else {
-            return headers
-        }
+        guard let method else { return headers }
         headers += [
             ("Access-Control-Allow-Methods", method),
             ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Request-Id"),

@@ -2,14 +2,14 @@ import Foundation
 import Synchronization
 
 /// The time as the header `Date` has it (RFC 9110, section 5.6.7), made once a second.
-enum HTTPDate {
+package enum HTTPDate {
     private struct Made {
         var second = -1
         var text = ""
     }
     private static let made = Mutex(Made())
 
-    static var now: String {
+    package static var now: String {
         let second = time(nil)
         return made.withLock { made in
             if made.second != second { made = Made(second: second, text: text(of: second)) }

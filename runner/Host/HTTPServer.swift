@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import Logging
-import NIOCore
+package import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 import NIOPosix
@@ -18,6 +18,8 @@ struct HTTPServer: Service {
     let place: HostOptions.Place
     /// How long connections that are open when there is a successor may still send a last request.
     var patience = Duration.seconds(2)
+    /// Whether all connections are a gateway's, which is given as long to leave them.
+    var isBehindGateway = false
     let onRunning: @Sendable (any Channel) async -> Void
     let logger: Logger
 
@@ -50,7 +52,7 @@ struct HTTPServer: Service {
         _ connections: OpenConnections,
         _ setUp: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP1Channel.Value>
     ) async throws -> NIOAsyncChannel<HTTP1Channel.Value, Never> {
-        let backlog: Int32 = 1024
+        let backlog = HostOptions.backlog
         let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -63,6 +65,12 @@ struct HTTPServer: Service {
         switch place {
         case .address(let host, let port):
             return try await bootstrap.bind(host: host, port: port, childChannelInitializer: setUp)
+        case .path(let path):
+            return try await bootstrap.bind(
+                unixDomainSocketPath: path,
+                cleanupExistingSocketFile: true,
+                childChannelInitializer: setUp
+            )
         case .socket(let descriptor, let succession):
             let server = try await bootstrap.serverChannelOption(.autoRead, value: false)
                 .bind(descriptor, childChannelInitializer: setUp)
@@ -98,8 +106,10 @@ struct HTTPServer: Service {
     /// A request that turned out not to be HTTP after its answer had begun.
     private struct BrokenRequest: Error {}
 
-    /// With a successor, connections are told `Connection: close` by their next answer, and only those that stay silent are closed.
+    /// With a successor or a gateway, connections are told `Connection: close` by their next answer, and only those that stay silent are closed.
     private func drain(_ server: any Channel, _ connections: OpenConnections) async {
+        // Nobody else is to find it any more.
+        if case .path(let path) = place { unlink(path) }
         if case .socket(_, let succession) = place, succession.isOver {
             // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
             try? await server.setOption(.autoRead, value: false).get()  // fails where nothing is accepted any more
@@ -109,6 +119,13 @@ struct HTTPServer: Service {
                 // Cancelled: what is open is closed at once.
                 guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
             } while ContinuousClock.now < end && !connections.isEmpty
+        } else if isBehindGateway {
+            // Whoever comes meanwhile is served.
+            let began = ContinuousClock.now
+            repeat {
+                // Cancelled: what is open is closed at once.
+                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+            } while ContinuousClock.now < began + (connections.isEmpty ? .milliseconds(250) : patience)
         }
         server.close(promise: nil)
         connections.quiesce()
@@ -116,14 +133,16 @@ struct HTTPServer: Service {
 }
 
 /// The connections of a server from their being accepted on, each of which is asked to end when its time has come.
-private final class OpenConnections: Sendable {
+package final class OpenConnections: Sendable {
     private struct State {
         var channels: [ObjectIdentifier: any Channel] = [:]
         var isQuiescing = false
     }
     private let state = Mutex(State())
 
-    var isEmpty: Bool { state.withLock { $0.channels.isEmpty } }
+    package init() {}
+
+    package var isEmpty: Bool { state.withLock { $0.channels.isEmpty } }
 
     /// One that isn't set up yet.
     func add(_ channel: any Channel) {
@@ -134,16 +153,25 @@ private final class OpenConnections: Sendable {
     }
 
     /// One that can be asked to end from now on.
-    func open(_ channel: any Channel) {
+    package func open(_ channel: any Channel) {
         if state.withLock({ $0.isQuiescing }) { Self.quiesce(channel) }
     }
 
-    func quiesce() {
+    package func quiesce() {
         let channels = state.withLock { state in
             state.isQuiescing = true
             return Array(state.channels.values)
         }
         for channel in channels { Self.quiesce(channel) }
+    }
+
+    /// Waits until the last one is closed; cancelled, it closes them.
+    package func empty() async {
+        while !isEmpty {
+            guard (try? await Task.sleep(for: .milliseconds(25))) == nil else { continue }
+            for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
+            await Task.yield()
+        }
     }
 
     /// Hummingbird closes the connection at once where nothing is asked, else after the answer.
@@ -153,17 +181,17 @@ private final class OpenConnections: Sendable {
 }
 
 /// Notes connections before they are set up, since none may be forgotten between the two.
-private final class AcceptedConnections: ChannelInboundHandler {
-    typealias InboundIn = any Channel
-    typealias InboundOut = any Channel
+package final class AcceptedConnections: ChannelInboundHandler {
+    package typealias InboundIn = any Channel
+    package typealias InboundOut = any Channel
 
     private let connections: OpenConnections
 
-    init(_ connections: OpenConnections) {
+    package init(_ connections: OpenConnections) {
         self.connections = connections
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         connections.add(unwrapInboundIn(data))
         context.fireChannelRead(data)
     }

@@ -22,12 +22,19 @@ package struct HostOptions: Sendable {
     /// Where requests come in.
     package enum Place: Sendable {
         case address(String, port: Int)
+        /// A unix socket that is made there.
+        case path(String)
         /// A bound socket of whoever started this process, who lets one process after another accept on it.
         case socket(Int32, Succession)
     }
 
+    /// How many connections may wait to be accepted.
+    package static let backlog: Int32 = 1024
+
     package var selection = Selection.all
     package var place = Place.address("127.0.0.1", port: 3000)
+    /// Whether all requests come through a gateway, which is given time to leave its connections when the process ends.
+    package var isBehindGateway = false
     /// The queues of the manifest, the most urgent first.
     package var queues: [DeclaredQueue] = []
     /// A file in which the process notes what it is at work on, for the supervisor to name after a crash.
@@ -227,6 +234,7 @@ package struct Host: Sendable {
         return HTTPServer(
             responder: responder,
             place: options.place,
+            isBehindGateway: options.isBehindGateway,
             onRunning: { channel in await onReady(channel.localAddress?.port ?? 0) },
             logger: quiet
         )

@@ -2,7 +2,9 @@ import Foundation
 import Synchronization
 
 /// Counts and times of every function, printed in Prometheus' text format.
-final class Metrics: Sendable {
+package final class Metrics: Sendable {
+    package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+
     /// Upper bounds in seconds.
     static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -33,7 +35,9 @@ final class Metrics: Sendable {
     private let state = Mutex(State())
     private let started = Date()
 
-    func request(_ function: String, status: Int, seconds: Double) {
+    package init() {}
+
+    package func request(_ function: String, status: Int, seconds: Double) {
         state.withLock {
             $0.requests[RequestKey(function: function, status: status), default: 0] += 1
             $0.latencies[function, default: Series()].record(seconds)
@@ -50,7 +54,7 @@ final class Metrics: Sendable {
     }
 
     /// The whole page; `gauges` are asked for at this moment (pool, queues).
-    func text(gauges: [Gauge]) -> String {
+    package func text(gauges: [Gauge]) -> String {
         let state = state.withLock { $0 }
         var text = ""
         func head(_ name: String, _ type: String, _ help: String) {
@@ -104,9 +108,16 @@ final class Metrics: Sendable {
 }
 
 /// A value that is read when the page is asked for.
-struct Gauge: Sendable {
+package struct Gauge: Sendable {
     let name: String
     let help: String
     let labels: [(name: String, value: String)]
     let value: Double
+
+    package init(name: String, help: String, labels: [(name: String, value: String)], value: Double) {
+        self.name = name
+        self.help = help
+        self.labels = labels
+        self.value = value
+    }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import Functions
+package import Functions
 import HTTPTypes
 import Hummingbird
 import Postgres
@@ -30,8 +30,8 @@ struct Operations: Sendable {
     ) async throws -> Answer? {
         let accountPage = AccountPages.answer(path)
         switch path {
-        case "/health", "/ready", "/metrics", "/openapi.json": break
-        default: guard accountPage != nil || Explorer.owns(path) else { return nil }
+        case "/health", "/ready", "/metrics": break
+        default: guard HostPages.contain(path) else { return nil }
         }
         switch request.method {
         case .get, .head: break
@@ -51,9 +51,12 @@ struct Operations: Sendable {
         case "/ready": return await ready()
         case "/openapi.json": return document.answer
         case "/metrics":
-            guard isAllowed(request, address: address) else {
-                throw Failure.unauthorized("The metrics need METRICS_TOKEN as bearer token from another machine.")
-            }
+            let isAllowed = MetricsAccess.isAllowed(
+                address: needsToken ? nil : address,
+                authorization: request.headers[.authorization],
+                token: services.settings["METRICS_TOKEN"]
+            )
+            guard isAllowed else { throw MetricsAccess.refusal }
             return await metricsPage()
         default: return try explorer.answer(path)
         }
@@ -135,17 +138,9 @@ struct Operations: Sendable {
         }
         return Answer(
             status: 200,
-            contentType: "text/plain; version=0.0.4; charset=utf-8",
+            contentType: Metrics.contentType,
             body: Array(metrics.text(gauges: gauges).utf8)
         )
-    }
-
-    private func isAllowed(_ request: Hummingbird.Request, address: String?) -> Bool {
-        if !needsToken, let address, address == "127.0.0.1" || address == "::1" { return true }
-        guard let token = services.settings["METRICS_TOKEN"], !token.isEmpty,
-            let given = request.headers[.authorization], given.hasPrefix("Bearer ")
-        else { return false }
-        return constantTimeEquals(Array(given.dropFirst(7).utf8), Array(token.utf8))
     }
 
     private func postgresGauges() -> [Gauge] {
@@ -164,5 +159,26 @@ struct Operations: Sendable {
             gauge("in_flight", statistics.inFlight), gauge("waiting_for_pool", statistics.waitingForPool),
             gauge("waiting_for_connection", statistics.waitingForConnection),
         ]
+    }
+}
+
+/// The pages that are the same whichever host of the product answers.
+package enum HostPages {
+    package static func contain(_ path: some StringProtocol) -> Bool {
+        path == "/openapi.json" || Explorer.owns(path) || AccountPages.owns(path)
+    }
+}
+
+/// Who may read a process's figures.
+package enum MetricsAccess {
+    package static let refusal = Failure.unauthorized(
+        "The metrics need METRICS_TOKEN as bearer token from another machine."
+    )
+
+    /// Whether the caller sits at this machine or holds the token, if there is one.
+    package static func isAllowed(address: String?, authorization: String?, token: String?) -> Bool {
+        if let address, address == "127.0.0.1" || address == "::1" { return true }
+        guard let token, !token.isEmpty, let authorization, authorization.hasPrefix("Bearer ") else { return false }
+        return constantTimeEquals(Array(authorization.dropFirst(7).utf8), Array(token.utf8))
     }
 }

@@ -1,12 +1,12 @@
 import Foundation
-import Functions
+package import Functions
 import Logging
 import Postgres
 import Redis
 import Security
 
 /// The one place where what went wrong becomes a status and a problem document (RFC 9457).
-enum Problem {
+package enum Problem {
     /// What a caller is told about `error`; faults of ours are logged by the caller of this function, never told.
     static func failure(for error: any Error) -> Failure {
         switch error {
@@ -31,7 +31,7 @@ enum Problem {
     /// Whether `failure` is ours to look into.
     static func isOurs(_ failure: Failure) -> Bool { failure.status == 500 }
 
-    static func answer(_ failure: Failure, path: String, requestId: String) -> Answer {
+    package static func answer(_ failure: Failure, path: String, requestId: String) -> Answer {
         var writer = JSONWriter(capacity: 512)
         writer.object {
             $0.member("type", "about:blank")
@@ -74,7 +74,9 @@ enum Problem {
         case 415: "Unsupported Media Type"
         case 422: "Unprocessable Content"
         case 429: "Too Many Requests"
+        case 502: "Bad Gateway"
         case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
         default: "Internal Server Error"
         }
     }

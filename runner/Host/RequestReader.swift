@@ -7,7 +7,7 @@ import NIOCore
 import Security
 
 /// Reads what a request carries: its body within the function's limit, its query, its headers.
-enum RequestReader {
+package enum RequestReader {
     /// The body's bytes.
     ///
     /// - Throws: 413 once it is longer than `limit` bytes; the rest isn't read.
@@ -124,7 +124,7 @@ enum RequestReader {
     }
 
     /// `X-Request-Id` where it is 1…128 of `[A-Za-z0-9._-]`, else a fresh one.
-    static func requestId(_ given: String?) -> String {
+    package static func requestId(_ given: String?) -> String {
         if let given, (1...128).contains(given.utf8.count),
             given.utf8.allSatisfy({ byte in
                 (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)

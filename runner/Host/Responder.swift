@@ -3,7 +3,7 @@ import Functions
 import HTTPTypes
 import Hummingbird
 import Logging
-import Manifest
+package import Manifest
 import NIOCore
 import Postgres
 import Security
@@ -140,7 +140,7 @@ struct Responder: HTTPResponder {
         let method = request.method == .head ? "GET" : request.method.rawValue
         let route: Route
         var parameters: [String: String]
-        switch match(method, path) {
+        switch table.serve(method: method, path: path, isPublic: { routes[$0].declaration.access == .public }) {
         case .notFound: throw Failure.notFound("resource")
         case .wrongMethod(let allowed):
             let allow = ("Allow", allowed.joined(separator: ", "))
@@ -196,16 +196,6 @@ struct Responder: HTTPResponder {
             if let principal { try await verify(principal, requestId: requestId) }
             throw failure
         }
-    }
-
-    /// A path with malformed ids is known by what surrounds them, but for an organisation's and where nobody has to log in.
-    private func match(_ method: String, _ path: String) -> RouteMatch {
-        let match = table.match(method: method, path: path)
-        guard match == .notFound else { return match }
-        let loose = table.matchLoosely(method: method, path: path)
-        guard case .found(let index, let found) = loose else { return loose }
-        let isOurs = found["orgId"].map { UUID(uuidString: $0) != nil } ?? true
-        return isOurs && routes[index].declaration.access != .public ? loose : .notFound
     }
 
     private func verify(_ principal: Principal, requestId: String) async throws {
@@ -410,8 +400,21 @@ extension HTTPField.Name {
     }
 }
 
+extension RouteTable {
+    /// The function for a request: a path with malformed ids is known by what surrounds them, but for an organisation's and
+    /// where nobody has to log in.
+    package func serve(method: String, path: some StringProtocol, isPublic: (Int) -> Bool) -> RouteMatch {
+        let match = match(method: method, path: path)
+        guard match == .notFound else { return match }
+        let loose = matchLoosely(method: method, path: path)
+        guard case .found(let index, let found) = loose else { return loose }
+        let isOurs = found["orgId"].map { UUID(uuidString: $0) != nil } ?? true
+        return isOurs && !isPublic(index) ? loose : .notFound
+    }
+}
+
 extension Duration {
-    var seconds: Double {
+    package var seconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }

@@ -16,7 +16,9 @@ final class Explorer: Sendable {
         self.folder = folder
     }
 
-    static func owns(_ path: String) -> Bool { path == Self.path || path.hasPrefix(Self.path + "/") }
+    static func owns(_ path: some StringProtocol) -> Bool {
+        path.hasPrefix(Self.path) && (path.utf8.count == Self.path.utf8.count || path.hasPrefix(Self.path + "/"))
+    }
 
     /// - Throws: ``Failure/notFound(_:)`` for a file that isn't one of the page's.
     func answer(_ path: String) throws(Failure) -> Answer {
