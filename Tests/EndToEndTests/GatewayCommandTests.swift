@@ -10,14 +10,13 @@ import Testing
         let workers: RunningHost
         let gateway = LockedProcess()
         let port: Int
+        // Not below TMPDIR: a socket's path holds at most 107 bytes.
+        let socket = "/tmp/delightchat-\(UUID().uuidString.prefix(8)).sock"
 
         var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
 
         init() async throws {
-            endpoints = try await RunningHost(
-                settings: ["TRUSTED_PROXIES": "127.0.0.1"],
-                hosting: ["--group", "api", "--behind-gateway"]
-            )
+            endpoints = try await RunningHost(hosting: ["--group", "api"], socket: socket)
             workers = try await RunningHost(
                 database: endpoints.database,
                 redisURL: endpoints.redisURL,
@@ -28,7 +27,7 @@ import Testing
                 executable: Checkout.executable,
                 arguments: [
                     "gateway", "-f", Checkout.root + "/functions.yaml", "--port", String(port),
-                    "--upstream", "api=http://127.0.0.1:\(endpoints.port)",
+                    "--upstream", "api=unix:\(socket)",
                 ],
                 // No secret: it needs none.
                 environment: ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "", "LOG_LEVEL": "warning"]

@@ -6,14 +6,15 @@ import Testing
 extension SupervisorTests {
     /// Supervisors whose sources change under them.
     @Suite(.serialized) struct ReloadTests {
-        /// Notes its number, serves, and ends on `retire` as on SIGTERM. Says when it may accept.
+        /// Notes its number, serves, and ends on `retire` as on SIGTERM. Says when it may accept. What listens to the line dies
+        /// with it: left over, it would hold what it inherited, other tests' pipes among it.
         private static let server = """
             echo x >>$D/starts; n=$(wc -l <$D/starts); trap 'kill $! 2>/dev/null; echo $n >>$D/ended; exit 0' TERM
-            (while read -r line <&3; do case $line in
-            accept) echo $n >>$D/accepts ;;
-            retire) echo $n >>$D/retired; while [ -e $D/hold ]; do sleep 0.02; done; echo released >&3
-            while [ -e $D/linger ]; do sleep 0.02; done; kill -TERM $$ ;;
-            esac; done) &
+            setpriv --pdeathsig KILL sh -c 'while read -r line <&3; do case $line in
+            accept) echo $0 >>$D/accepts ;;
+            retire) echo $0 >>$D/retired; while [ -e $D/hold ]; do sleep 0.02; done; echo released >&3
+            while [ -e $D/linger ]; do sleep 0.02; done; kill -TERM $1 ;;
+            esac; done' $n $$ &
             while [ -e $D/slow ]; do sleep 0.02; done
             echo ready >&3; while :; do sleep 0.02; done
             """

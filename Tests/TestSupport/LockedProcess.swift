@@ -80,7 +80,7 @@ package final class LockedProcess: @unchecked Sendable {
 
     package func kill() { end(by: SIGKILL) }
 
-    func stop(_ signal: Int32 = SIGTERM) { end(by: signal) }
+    package func stop(_ signal: Int32 = SIGTERM) { end(by: signal) }
 
     private func end(by signal: Int32) {
         lock.lock()

@@ -16,18 +16,22 @@ package final class RunningHost: Sendable {
     private let process: LockedProcess
     private let environment: [String: String]
     private let hosting: [String]
+    private let socket: String?
 
     /// Starts a host and waits until it is ready.
     ///
     /// `redisURL` is by default the run's Redis with a database number that no other host of this process has; `settings`
-    /// are environment variables on top, and `hosting` says what of it is hosted, as `runner serve` takes it.
+    /// are environment variables on top, and `hosting` says what of it is hosted, as `runner serve` takes it. With `socket`, the
+    /// path of a unix socket, it listens there and on no port.
     package init(
         database: TestDatabase? = nil,
         redisURL: String? = nil,
         settings: [String: String] = [:],
-        hosting: [String] = ["--all"]
+        hosting: [String] = ["--all"],
+        socket: String? = nil
     ) async throws {
         self.hosting = hosting
+        self.socket = socket
         if let database { self.database = database } else { self.database = try await TestDatabase.make() }
         if let redisURL {
             self.redisURL = redisURL
@@ -76,10 +80,12 @@ package final class RunningHost: Sendable {
     package func start() async throws {
         try process.start(
             executable: Checkout.executable,
-            arguments: ["serve"] + hosting + ["-f", Checkout.root + "/functions.yaml", "--port", String(port)],
+            arguments: ["serve"] + hosting + ["-f", Checkout.root + "/functions.yaml"]
+                + (socket.map { ["--socket", $0] } ?? ["--port", String(port)]),
             environment: environment
         )
         for _ in 0..<600 {
+            if let socket, FileManager.default.fileExists(atPath: socket) { return }
             if let answer = try? await api.get("/ready"), answer.status == 200 { return }  // not there yet: asked again
             guard process.isRunning else { throw HostEnded(log: process.log) }
             try await Task.sleep(for: .milliseconds(50))
