@@ -10,9 +10,9 @@ package enum MediaRequest: Sendable, Equatable {
     /// It can't be asked for, for good; the text is for people.
     case impossible(String)
 
-    /// For a channel of this kind: `url` is as the webhook told it, `media` the provider's description of the file as JSON text, where it
-    /// came with one, and `graph` Meta's address with the version, `https://graph.facebook.com/v25.0`. A signed request is good for some minutes around
-    /// `now`.
+    /// For a channel of this kind: `url` is as the webhook told it, `media` the provider's description of the file as JSON text,
+    /// where it came with one, and `graph` Meta's address with the version, `https://graph.facebook.com/v25.0`. A signed request is
+    /// good for some minutes around `now`.
     package init(kind: String, url: String?, media: String?, account: ChannelAccount, graph: String, now: Date) {
         // What can't be read describes nothing.
         let media = media.flatMap { JSONValue(body: Array($0.utf8)) }

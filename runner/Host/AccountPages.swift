@@ -84,17 +84,24 @@ enum AccountPages {
         const output = document.querySelector("output");
         form.addEventListener("submit", async (event) => {
           event.preventDefault();
-          const answer = await fetch(form.getAttribute("action"), {
-            method: "POST",
-            headers: { "Content-Type": "application/json" },
-            body: JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) }),
-          });
+          let answer, problem;
+          try {
+            answer = await fetch(form.getAttribute("action"), {
+              method: "POST",
+              headers: { "Content-Type": "application/json" },
+              body: JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) }),
+            });
+            problem = answer.ok ? null : await answer.json();
+          } catch {
+            // Nobody answered, or something in between did: whether it was done is not known, and trying again tells.
+            output.textContent = "There was no answer. Try again in a moment.";
+            return;
+          }
           if (answer.ok) {
             form.hidden = true;
             output.textContent = "Done. Log in with the new password.";
             return;
           }
-          const problem = await answer.json();
           const faults = (problem.errors || []).map((fault) => `${(fault.pointer || "").slice(1)} ${fault.detail}`);
           output.textContent = [problem.detail, ...faults].join(" ");
         });

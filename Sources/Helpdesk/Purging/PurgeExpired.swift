@@ -6,8 +6,8 @@ import Postgres
 /// Deletes what is past its time: Idempotency-Keys, sessions, unprocessed events, statuses that never found their message,
 /// events that no stream can ask for any more, password resets, and mails that are done with.
 ///
-/// `purge-expired` in functions.yaml: every hour. One organisation at a time, a round trip for a batch of each, so that no lock is held for long; what
-/// it doesn't get to it finds again the next hour.
+/// `purge-expired` in functions.yaml: every hour. One organisation at a time, a round trip for a batch of each, so that no lock is
+/// held for long; what it doesn't get to it finds again the next hour.
 struct PurgeExpired: ScheduledFunction {
     /// Streams go 24 hours back; the rest is for readers that were away.
     private static let eventsKept = Duration.seconds(7 * 86_400)
