@@ -311,14 +311,11 @@ import Testing
         try server.start()
         let world = try QueueWorld(url: server.url)
         try await eventually("Redis answers") { (try? await world.command("PING")) != nil }
-        let recorder = Recorder()
-        let consumer = world.consumer(ConsumerOptions()) { jobs in
-            recorder.record(jobs)
-            return jobs.map { _ in .completed() }
-        }
+        let consumer = world.consumer(ConsumerOptions()) { $0.map { _ in .completed() } }
         let run = Task { await consumer.run() }
         try await world.producer.add(NewJob(name: "n", data: "{}"), to: world.queue)
-        try await eventually("it works") { recorder.jobs.count == 1 }
+        // An end that isn't written would be waited for, however long.
+        try await eventually("it works") { try await world.inspector.counts(world.queue).completed == 1 }
 
         server.kill()
         // It has to have asked in vain.
@@ -327,6 +324,37 @@ import Testing
         await run.value
 
         #expect(consumer.inFlight.isEmpty)
+    }
+
+    /// The job comes again when its lock has run out; only who is told to end at once leaves it to that.
+    @Test(.timeLimit(.minutes(1))) func holdsOnToAnEndThatCannotBeWrittenUntilItIsCancelled() async throws {
+        let server = try PrivateRedis()
+        defer { server.remove() }
+        try server.start()
+        let world = try QueueWorld(url: server.url)
+        try await eventually("Redis answers") { (try? await world.command("PING")) != nil }
+        let killed = AsyncStream<Void>.makeStream()
+        let ended = Mutex(false)
+        let consumer = world.consumer(ConsumerOptions()) { jobs in
+            server.kill()
+            killed.continuation.finish()
+            return jobs.map { _ in .completed() }
+        }
+        let run = Task { await consumer.run() }
+        try await world.producer.add(NewJob(name: "n", data: "{}"), to: world.queue)
+        for await _ in killed.stream {}
+
+        let stop = Task {
+            await consumer.stop()
+            ended.withLock { $0 = true }
+        }
+        try await Task.sleep(for: .seconds(2))
+        let endedEarly = ended.withLock { $0 }
+        run.cancel()
+        await stop.value
+        await run.value
+
+        #expect(!endedEarly)
     }
 
     @Test func getsAnUnansweredFetchBack() async throws {
