@@ -49,7 +49,7 @@ struct BenchTickets: AsyncParsableCommand {
         let organisation = try await BenchOrganisation.make(in: world)
         try await seed(world, organisation)
         let path = "/orgs/\(organisation.id)/tickets"
-        let header = ["Authorization: Bearer \(organisation.token)"]
+        let header = ["Authorization: Bearer \(try await organisation.token(in: world))"]
         _ = try await Load.run(world, path: path, connections: 16, seconds: 2, headers: header)
         let health = try await Load.run(world, path: "/health", connections: 64, seconds: options.seconds)
         let at16 = try await Load.run(world, path: path, connections: 16, seconds: options.seconds, headers: header)

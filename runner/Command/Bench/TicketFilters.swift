@@ -78,7 +78,7 @@ struct TicketFilters {
             .replacing("TO", with: day.addingTimeInterval(86_400).formatted(style))
         var loads: [Load] = []
         for place in [small, large] {
-            let header = ["Authorization: Bearer \(place.organisation.token)"]
+            let header = ["Authorization: Bearer \(try await place.organisation.token(in: world))"]
             loads.append(
                 try await Load.run(world, path: place.path(query), connections: 2, seconds: 1, headers: header)
             )
