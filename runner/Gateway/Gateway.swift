@@ -54,7 +54,7 @@ package struct Gateway: Sendable {
         quiet.logLevel = max(logger.logLevel, .warning)
         let group = ServiceGroup(
             configuration: .init(
-                services: [GatewayService(gateway: self)],
+                services: [.init(service: GatewayService(gateway: self), serviceName: "gateway")],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: quiet
             )

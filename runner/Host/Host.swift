@@ -155,7 +155,12 @@ package struct Host: Sendable {
         parts.append(server(operations, metrics, deadlines, inFlight, draining))
         parts.append(draining)
         let group = ServiceGroup(
-            configuration: .init(services: parts, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+            configuration: .init(
+                // Unless told, a service's name is all that is in it: slow to write, and no log is a place for secrets.
+                services: parts.map { .init(service: $0, serviceName: "\(type(of: $0))") },
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: quiet
+            )
         )
         if case .socket(_, let succession) = options.place {
             succession.whenOver { Task { await group.triggerGracefulShutdown() } }
