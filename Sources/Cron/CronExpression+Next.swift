@@ -52,8 +52,12 @@ extension CronExpression {
 
     private func matches(_ date: CivilDate) -> Bool {
         guard months.contains(date.month) else { return false }
-        let byMonth = daysOfMonth.contains(date.day)
-        let byWeek = daysOfWeek.contains(date.weekday)
+        let byMonth = daysOfMonth.contains(date.day) || hasLastDay && date.day == date.daysOfMonth
+        let isInWeek = week.map { (date.day + 6) / 7 == $0 } ?? true
+        let isLastOfItsKind = date.day > date.daysOfMonth - 7
+        let byWeek =
+            isInWeek && daysOfWeek.contains(date.weekday)
+            || isLastOfItsKind && lastDaysOfWeek.contains(date.weekday)
         return eitherDay ? byMonth || byWeek : byMonth && byWeek
     }
 
@@ -120,6 +124,12 @@ struct CivilDate: Equatable {
     let day: Int
     /// Sunday is 0.
     let weekday: Int
+
+    /// How many days its month has.
+    var daysOfMonth: Int {
+        let isLeapYear = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return month == 2 && !isLeapYear ? 28 : Self.longestMonths[month - 1]
+    }
 
     /// Days of each month in a leap year.
     static let longestMonths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]

@@ -1,8 +1,9 @@
 /// A schedule in cron's five fields (minute, hour, day of month, month, day of week), with seconds before them if six.
 ///
 /// As crontab(5) has it: lists, ranges, steps, names of months and days, Sunday as 0 or 7. Where both days are restricted
-/// either one suffices, `*/2` counting as a restriction: so BullMQ's clients read it, with whom schedules are shared. `@hourly`
-/// and its like are read too; `L`, `W`, `#` and `H`, of which these clients know some, are refused.
+/// either one suffices, `*/2` counting as a restriction: so BullMQ's clients read it, with whom schedules are shared. As
+/// cron-parser has them, `L` is the month's last day, `5L` its last Friday and `5#2` its second; `@hourly` and its like are
+/// read too. `W` and `H` are refused, and what cron-parser takes without a meaning: `15L`, `1-5L`, a number that is no day.
 package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
     /// As it was written.
     package let text: String
@@ -11,8 +12,14 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
     let minutes: BitSet
     let hours: BitSet
     let daysOfMonth: BitSet
+    /// Whether the last day of a month matches, whatever its number.
+    let hasLastDay: Bool
     let months: BitSet
     let daysOfWeek: BitSet
+    /// The one week of a month whose `daysOfWeek` match, 1…5; `nil`: each one.
+    let week: Int?
+    /// Days of the week of which each month's last one matches.
+    let lastDaysOfWeek: BitSet
     /// Whether a day matches by either of its fields rather than by both.
     let eitherDay: Bool
     /// Whether it fires at a distance rather than at an hour of the day: its hours begin with `*`.
@@ -41,9 +48,9 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
         seconds = try CronField.second.parse(fields[0])
         minutes = try CronField.minute.parse(fields[1])
         hours = try CronField.hour.parse(fields[2])
-        daysOfMonth = try CronField.dayOfMonth.parse(fields[3])
+        (daysOfMonth, hasLastDay) = try CronField.dayOfMonth.parseDaysOfMonth(fields[3])
         months = try CronField.month.parse(fields[4])
-        daysOfWeek = try CronField.dayOfWeek.parse(fields[5])
+        (daysOfWeek, week, lastDaysOfWeek) = try CronField.dayOfWeek.parseDaysOfWeek(fields[5])
         isInterval = CronField.isOpen(fields[2].word)
         let isAnyDay = (1...31).allSatisfy(daysOfMonth.contains)
         eitherDay = !isAnyDay && !CronField.isAnyWeekday(fields[5].word)
@@ -54,10 +61,11 @@ package struct CronExpression: Sendable, Equatable, CustomStringConvertible {
 
     /// Whether one of the months has one of the days.
     private var hasDay: Bool {
-        (1...12).contains { month in
-            months.contains(month)
-                && daysOfMonth.smallest(from: 1).map { $0 <= CivilDate.longestMonths[month - 1] } ?? false
-        }
+        hasLastDay
+            || (1...12).contains { month in
+                months.contains(month)
+                    && daysOfMonth.smallest(from: 1).map { $0 <= CivilDate.longestMonths[month - 1] } ?? false
+            }
     }
 
     private static let shorthands = [
@@ -104,9 +112,67 @@ private struct CronField {
     }
 
     func parse(_ field: (word: Substring, offset: Int)) throws(CronFault) -> BitSet {
+        try parse(items(of: field.word), offset: field.offset)
+    }
+
+    /// Days, and whether `L`, the last one of each month, is among them.
+    func parseDaysOfMonth(
+        _ field: (word: Substring, offset: Int)
+    ) throws(CronFault) -> (days: BitSet, hasLast: Bool) {
+        let items = items(of: field.word)
+        return (try parse(items.filter { $0 != "L" }, offset: field.offset), items.contains("L"))
+    }
+
+    /// Days of every week, or of the one that `#` names, and those of the last seven days that stand before an `L`.
+    func parseDaysOfWeek(
+        _ field: (word: Substring, offset: Int)
+    ) throws(CronFault) -> (days: BitSet, week: Int?, last: BitSet) {
+        if field.word.contains("#") {
+            let (day, week) = try numberedDay(field)
+            return (day, week, BitSet())
+        }
+        let items = items(of: field.word)
+        var last = BitSet()
+        for item in items where item.hasSuffix("L") {
+            guard let day = number(item.dropLast()), range.contains(day) else {
+                throw CronFault(
+                    offset: field.offset,
+                    message: item == "L"
+                        ? "\"L\" has no day before it in the \(name), as the last Friday, \"5L\", has"
+                        : "\"\(item)\" is not the last \(name) from 0 to 7"
+                )
+            }
+            last.insert(day % 7)
+        }
+        return (try parse(items.filter { !$0.hasSuffix("L") }, offset: field.offset), nil, last)
+    }
+
+    /// The day and the week of `5#2`. No other day may stand beside it: Node's client refuses such a list.
+    private func numberedDay(_ field: (word: Substring, offset: Int)) throws(CronFault) -> (day: BitSet, week: Int) {
+        func fault(_ message: String) -> CronFault { CronFault(offset: field.offset, message: message) }
+        guard !field.word.contains(where: { ",-/".contains($0) }) else {
+            throw fault("\"\(field.word)\" has more than one day beside \"#\" in the \(name)")
+        }
+        let parts = field.word.split(separator: "#", omittingEmptySubsequences: false)
+        guard parts.count == 2, let day = number(parts[0]), range.contains(day) else {
+            throw fault("\"\(field.word)\" has no \(name) from 0 to 7 before its \"#\"")
+        }
+        guard let week = wholeNumber(parts[1]), (1...5).contains(week) else {
+            throw fault("\"\(field.word)\" has no week from 1 to 5 behind its \"#\" in the \(name)")
+        }
         var set = BitSet()
-        for item in field.word.split(separator: ",", omittingEmptySubsequences: false) {
-            for value in try values(of: item, offset: field.offset) {
+        set.insert(day % 7)
+        return (set, week)
+    }
+
+    private func items(of word: Substring) -> [Substring] {
+        word.split(separator: ",", omittingEmptySubsequences: false)
+    }
+
+    private func parse(_ items: [Substring], offset: Int) throws(CronFault) -> BitSet {
+        var set = BitSet()
+        for item in items {
+            for value in try values(of: item, offset: offset) {
                 set.insert(range.upperBound == 7 && value == 7 ? 0 : value)
             }
         }

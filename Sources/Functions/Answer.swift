@@ -86,7 +86,8 @@ package enum OutputDeclaration: Sendable {
     case page(of: Record)
     /// Server-sent events with such `data`. Their token may come as `?access_token=`, since browsers can send no header.
     case events(Record)
-    /// A file of one of these content types: whole, a part of it, or (302) where it lies. Until it is there: 409.
+    /// A file of one of these content types: whole, a part of it, nothing to who has it (304), or (302) where it lies. Until it
+    /// is there: 409; a part that it hasn't: 416.
     case file(types: [String])
     /// Anything else, with its content type.
     case other(contentType: String, status: Int = 200)

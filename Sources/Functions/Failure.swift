@@ -27,12 +27,21 @@ package struct Failure: Error, Sendable, Equatable {
     package let faults: [Fault]
     /// Seconds after which it is worth trying again, as `Retry-After`.
     package let retryAfter: Int?
+    /// What else the answer's head has to tell.
+    package let headers: [String: String]
 
-    package init(status: Int, detail: String, faults: [Fault] = [], retryAfter: Int? = nil) {
+    package init(
+        status: Int,
+        detail: String,
+        faults: [Fault] = [],
+        retryAfter: Int? = nil,
+        headers: [String: String] = [:]
+    ) {
         self.status = status
         self.detail = detail
         self.faults = faults
         self.retryAfter = retryAfter
+        self.headers = headers
     }
 
     /// 400: the body can't be read at all.

@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Postgres
 
 /// Checks values against their declared types and brings them into the form in which they are stored.
@@ -17,6 +17,15 @@ package struct FieldCheck: Sendable {
 
     package mutating func report(_ pointer: String, _ message: String) {
         faults.append(Failure.Fault(place(pointer), message))
+    }
+
+    /// Whether nothing has been reported there.
+    package func isFine(_ pointer: String) -> Bool { !faults.contains { $0.place == place(pointer) } }
+
+    /// Reports a time in `body` that has come already.
+    package mutating func future(_ member: String, of body: JSON, now: Date) {
+        guard let time = body[member]?.string.flatMap(RFC3339.parse), time <= now else { return }
+        report("/" + escaped(member), "must be in the future")
     }
 
     /// The members of `value` that `fields` declare, or an empty list where it is no object.
@@ -71,7 +80,7 @@ package struct FieldCheck: Sendable {
                 return nil
             }
             return value
-        case .text, .uuid, .choice, .time, .email, .phone, .url, .timeZone:
+        case .text, .uuid, .choice, .idOr, .time, .email, .phone, .url, .timeZone:
             guard case .string(let text) = value else { return wrong(value, "a string", at: pointer) }
             return self.text(text, type, at: pointer).map(JSON.string)
         }
@@ -121,6 +130,13 @@ package struct FieldCheck: Sendable {
                 return nil
             }
             return text
+        case .idOr(let words):
+            if words.contains(text) { return text }
+            guard let uuid = UUID(uuidString: text), text.utf8.count == 36 else {
+                report(pointer, "must be a UUID or one of \(words.joined(separator: ", "))")
+                return nil
+            }
+            return uuid.uuidString.lowercased()
         case .time:
             guard let date = RFC3339.parse(text) else {
                 report(pointer, "must be an RFC 3339 time such as 2026-11-22T14:45:00Z")

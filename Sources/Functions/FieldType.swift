@@ -6,6 +6,8 @@ package indirect enum FieldType: Sendable {
     case integer(ClosedRange<Int>)
     case boolean
     case choice([String])
+    /// A UUID, or one of these words in its place.
+    case idOr([String])
     /// An RFC 3339 time; in a query also a bare date, which is a day in the organisation's zone.
     case time
     case email
@@ -89,7 +91,7 @@ extension FieldType {
         case .uuid: "01936f5e-7a00-7000-8000-000000000001"
         case .integer(let range): .number(String(range.lowerBound))
         case .boolean: true
-        case .choice(let words): words.first.map { .string($0) }
+        case .choice(let words), .idOr(let words): words.first.map { .string($0) }
         case .time: "2026-11-22T14:45:00.000Z"
         case .email: "jane@example.com"
         case .phone: "+14155550123"
@@ -105,10 +107,10 @@ extension FieldType {
 
 extension FieldType {
     /// Whether a parameter of the query that is there without a value is a fault: a form leaves its filters empty, but nobody
-    /// asks for no page.
+    /// asks for no page, and where a word stands for nobody, nothing doesn't.
     var meansSomethingEmpty: Bool {
         switch self {
-        case .integer, .text(_, .opaque): true
+        case .integer, .text(_, .opaque), .idOr: true
         default: false
         }
     }

@@ -25,7 +25,14 @@ package protocol HTTPFunction: Function {
     associatedtype Input: Decodable & Sendable
     static var input: Shape<Input> { get }
     static var output: OutputDeclaration { get }
+    /// Reports what is wrong with a body by the clock or a setting, to be told together with the faults of its shape. It gets
+    /// the object as it came, whose members may be of any type; where a member has a fault already, this reports none.
+    static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) throws
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer
+}
+
+extension HTTPFunction {
+    package static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) throws {}
 }
 
 /// A worker that runs one job at a time.

@@ -50,7 +50,8 @@ extension HTTPFunction {
                         path: path,
                         query: context.request.query,
                         body: body,
-                        isStreamed: context.request.stream != nil
+                        isStreamed: context.request.stream != nil,
+                        also: { try Self.check($0, in: context, into: &$1) }
                     )
                     return try await Self().handle(input, in: context)
                 }

@@ -31,15 +31,17 @@ package struct Shape<Input: Decodable & Sendable>: Sendable {
         )
     }
 
-    /// The input of one call, or every fault at once.
+    /// The input of one call, or every fault at once, with those that `also` finds in the body.
     package func read(
         path: [String: String],
         query: [(name: String, value: String)],
         body: JSON?,
-        isStreamed: Bool = false
+        isStreamed: Bool = false,
+        also: (JSON, inout FieldCheck) throws -> Void = { _, _ in }
     ) throws -> Input {
         let fields = isStreamed ? declaration.withoutBody : declaration
-        return try ShapeDecoder.decode(Input.self, from: fields.check(path: path, query: query, body: body))
+        let value = try fields.check(path: path, query: query, body: body, also: also)
+        return try ShapeDecoder.decode(Input.self, from: value)
     }
 
     /// The input of a job: its `data`, checked against the body's fields.
@@ -143,7 +145,12 @@ package struct InputDeclaration: Sendable {
         }
     }
 
-    func check(path: [String: String], query: [(name: String, value: String)], body: JSON?) throws(Failure) -> JSON {
+    func check(
+        path: [String: String],
+        query: [(name: String, value: String)],
+        body: JSON?,
+        also more: (JSON, inout FieldCheck) throws -> Void = { _, _ in }
+    ) throws -> JSON {
         var members: [JSON.Member] = []
         var pathCheck = FieldCheck { .query($0) }
         for field in self.path {
@@ -156,6 +163,7 @@ package struct InputDeclaration: Sendable {
         if case .json(let fields, _) = self.body {
             members += bodyCheck.object(body ?? .object([]), fields)
             also?(body ?? .object([]), &bodyCheck)
+            try more(body ?? .object([]), &bodyCheck)
         }
         var queryCheck = FieldCheck { .query($0) }
         for field in self.query {

@@ -77,6 +77,7 @@ extension Migration {
         Migration(25, "campaign_crashes", PackageResources._025_campaign_crashes_sql),
         Migration(26, "any_order", PackageResources._026_any_order_sql),
         Migration(27, "renew_tokens", PackageResources._027_renew_tokens_sql),
+        Migration(28, "changed_numbers", PackageResources._028_changed_numbers_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

@@ -76,9 +76,48 @@ import Testing
         #expect(part.headers["content-length"] == "2")
         let head = try await organisation.api.send("HEAD", path)
         #expect(head.status == 200)
+        #expect(head.headers["content-length"] == "\(MediaServer.photo.utf8.count)")
+        #expect(head.headers["accept-ranges"] == "bytes")
         #expect(try await other.api.get(path).problem == "403")
         #expect(try await other.api.get(path.replacing(organisation.id, with: other.id)).problem == "404")
         #expect(try await host.api.get(path).problem == "401")
+    }
+
+    @Test func aPartIsSentOfTheFileThatTheCallerKnows() async throws {
+        let host = try await Self.running.value
+        let media = try await MediaServer()
+        let organisation = try await Contract.line.wait { try await Organisation.signUp(host.api) }
+        let api = organisation.api
+        let size = MediaServer.photo.utf8.count
+        try await post(media.url + "/files/photo.jpg", to: try await page(of: organisation), host)
+        let shown = try await attachment(of: organisation, host)
+        let url = try #require(shown["url"] as? String)
+        let path = try #require(url.range(of: organisation.path).map { String(url[$0.lowerBound...]) })
+
+        let whole = try await api.get(path)
+        let tag = try #require(whole.headers["etag"])
+        let end = try await api.get(path, headers: ["Range": "bytes=-3", "If-Range": tag])
+        let other = try await api.get(path, headers: ["Range": "bytes=-3", "If-Range": "\"another\""])
+        let several = try await api.get(path, headers: ["Range": "bytes=0-0,2-2"])
+        let beyond = try await api.get(path, headers: ["Range": "bytes=\(size)-"])
+        let beyondsHead = try await api.send("HEAD", path, headers: ["Range": "bytes=\(size)-"])
+        let known = try await api.get(path, headers: ["If-None-Match": "\"another\", W/\(tag)"])
+        let unknown = try await api.get(path, headers: ["If-None-Match": "\"another\""])
+
+        #expect(whole.headers["accept-ranges"] == "bytes")
+        #expect(end.status == 206)
+        #expect(end.text == String(MediaServer.photo.suffix(3)))
+        #expect(end.headers["content-range"] == "bytes \(size - 3)-\(size - 1)/\(size)")
+        #expect(end.headers["etag"] == tag)
+        #expect(other.status == 200 && other.text == MediaServer.photo)
+        #expect(several.status == 200 && several.text == MediaServer.photo)
+        #expect(several.headers["content-range"] == nil)
+        #expect(beyond.problem == "416")
+        #expect(beyond.headers["content-range"] == "bytes */\(size)")
+        #expect(beyondsHead.status == 416 && beyondsHead.body.isEmpty)
+        #expect(beyondsHead.headers["content-range"] == "bytes */\(size)")
+        #expect(known.status == 304 && known.body.isEmpty && known.headers["etag"] == tag)
+        #expect(unknown.status == 200 && unknown.text == MediaServer.photo)
     }
 
     @Test func aFileThatWasComingWhenWeWereKilledComesAgain() async throws {

@@ -112,6 +112,47 @@ import Testing
         stage.host.stop()
     }
 
+    /// X takes no addresses: a file is given to it before the message that names it.
+    @Test func picturesAndVideosThatAnAgentSendsAreGivenToXWhole() async throws {
+        let stage = try await Stage("twitter", [])
+        let media = try await MediaServer()
+        _ = try await stage.simulation.say("Hello")
+        let ticket = try await eventually { try await stage.organisation.tickets().first?["id"] as? String }
+        let files = [
+            ["type": "image", "url": media.url + "/files/photo.jpg"],
+            ["type": "video", "url": media.url + "/files/film.mp4"],
+        ]
+
+        let posted = try await stage.organisation.api.post(
+            "\(stage.organisation.path)/tickets/\(ticket)/messages",
+            ["text": "Look", "attachments": files]
+        )
+
+        #expect(posted.status == 201, "\(posted.text)")
+        _ = try await eventually(within: .seconds(90), otherwise: { stage.host.log + stage.simulation.log }) {
+            try await stage.messages().last?["status"] as? String == "read" ? true : nil
+        }
+        let all = try await stage.simulation.calls()
+        func calls(_ method: String, _ end: String) -> [[String: Any]] {
+            all.filter { $0["method"] as? String == method && ($0["path"] as? String)?.hasSuffix(end) == true }
+        }
+        let begun = calls("POST", "/2/media/upload/initialize").compactMap { $0["body"] as? [String: Any] }
+        #expect(begun.compactMap { $0["media_type"] as? String } == ["image/jpeg", "video/mp4"])
+        #expect(begun.compactMap { $0["media_category"] as? String } == ["dm_image", "dm_video"])
+        #expect(begun.compactMap { $0["total_bytes"] as? Int } == [MediaServer.photo.utf8.count, 3 << 20])
+        let pieces = calls("POST", "/append")
+        #expect(pieces.count == 3)
+        #expect((pieces.first?["body"] as? String)?.contains("\r\n\r\n\(MediaServer.photo)\r\n--part-") == true)
+        #expect(calls("GET", "/2/media/upload").count == 1)
+        let ends = calls("POST", "/finalize").compactMap { ($0["path"] as? String)?.split(separator: "/") }
+        let sent = calls("POST", "/messages").compactMap { $0["body"] as? [String: Any] }
+        let named = sent.compactMap { ($0["attachments"] as? [[String: Any]])?.first?["media_id"] as? String }
+        #expect(named.count == 2 && named == ends.map { String($0[3]) })
+        #expect(sent.compactMap { $0["text"] as? String } == ["Look"])
+        #expect(all.allSatisfy { [200, 201].contains($0["status"] as? Int) })
+        stage.host.stop()
+    }
+
     @Test func upWithSimulationHasAConnectedChannelOfEachProvider() async throws {
         let port = try FreePort.find()
         let up = try await RunningUp(["--simulate", "--simulate-port", String(port)])

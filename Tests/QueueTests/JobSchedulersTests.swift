@@ -200,7 +200,7 @@ import Testing
             "name",
             "tick",
             "pattern",
-            "0 0 L * *",
+            "0 0 * * L5",
             "tz",
             "UTC",
             "ic",
@@ -221,6 +221,6 @@ import Testing
         #expect(recorder.ids == [id])
         #expect(try await world.inspector.counts(world.queue).delayed == 0)
         #expect(try await schedulers(world).list().map(\.next.milliseconds) == [due])
-        #expect(try await schedulers(world).advance("monthly", after: id) == "0 0 L * *")
+        #expect(try await schedulers(world).advance("monthly", after: id) == "0 0 * * L5")
     }
 }

@@ -82,6 +82,7 @@ extension FieldType {
         case .integer(let range): "integer \(range.lowerBound)…\(range.upperBound)"
         case .boolean: "boolean"
         case .choice(let words): words.joined(separator: " | ")
+        case .idOr(let words): "UUID | " + words.joined(separator: " | ")
         case .time: "RFC 3339 time"
         case .email: "e-mail address"
         case .phone: "phone number"

@@ -31,7 +31,10 @@ package struct CrossOrigin: Sendable {
         }
         var headers = [
             vary, ("Access-Control-Allow-Origin", origins.contains("*") ? "*" : origin),
-            ("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Idempotency-Replayed"),
+            (
+                "Access-Control-Expose-Headers",
+                "X-Request-Id, Retry-After, Idempotency-Replayed, Content-Disposition, Content-Range, ETag"
+            ),
         ]
         guard let method else { return headers }
         headers += [

@@ -57,6 +57,7 @@ package enum Problem {
         }
         var answer = Answer(status: failure.status, contentType: "application/problem+json", body: writer.bytes)
         if let seconds = failure.retryAfter { answer.headers.append(("Retry-After", String(seconds))) }
+        answer.headers += failure.headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         if failure.status == 401 { answer.headers.append(("WWW-Authenticate", "Bearer")) }
         return answer
     }
@@ -72,6 +73,7 @@ package enum Problem {
         case 409: "Conflict"
         case 413: "Content Too Large"
         case 415: "Unsupported Media Type"
+        case 416: "Range Not Satisfiable"
         case 422: "Unprocessable Content"
         case 429: "Too Many Requests"
         case 502: "Bad Gateway"

@@ -378,7 +378,9 @@ struct Responder: HTTPResponder {
             headers.append(HTTPField(name: name, value: header.value))
         }
         if isDraining() { headers[.connection] = "close" }
-        if answer.status != 204, answer.stream == nil { headers[.contentLength] = String(answer.body.count) }
+        if ![204, 304].contains(answer.status), answer.stream == nil {
+            headers[.contentLength] = String(answer.body.count)
+        }
         let status = HTTPResponse.Status(code: answer.status)
         guard !isHead, !answer.body.isEmpty else { return Response(status: status, headers: headers) }
         return Response(

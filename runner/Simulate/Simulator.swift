@@ -22,6 +22,7 @@ package actor Simulator {
     /// Where others reach us: pictures lie there.
     private let address: String
     private var recorded: [Recorded] = []
+    private var uploads = SimulatedUploads()
     private var sent: [(provider: Provider, message: SentMessage)] = []
     private var lastNumber = Int64(Date().timeIntervalSince1970 * 1_000_000)
     private var deliveries: [Task<Void, Never>] = []
@@ -66,8 +67,7 @@ package actor Simulator {
         case .picture: return (nil, .file(Picture.bytes, type: "image/png"), nil)
         case .upload(let step):
             guard isProven else { return (.twitter, Provider.twitter.unauthorised, nil) }
-            let id = step == "initialize" || step == nil ? nextId(of: .twitter) : step ?? ""
-            return (.twitter, .json(200, ["data": ["id": .string(id), "media_key": .string("3_\(id)")]]), nil)
+            return (.twitter, uploads.answer(step, call, body, id: nextId(of: .twitter)), nil)
         case .lookUpPicture(let id):
             guard isProven else { return (.whatsapp, Provider.whatsapp.unauthorised, nil) }
             let location: JSON = [
@@ -83,6 +83,11 @@ package actor Simulator {
             if behaviour.failing > 0, Double.random(in: 0..<1) < behaviour.failing {
                 let failures = behaviour.failures.isEmpty ? provider.usualFailures : behaviour.failures
                 failure = failures.randomElement()
+            }
+            if provider == .twitter, let file = body["attachments"]?.array?.first?["media_id"]?.string,
+                !uploads.isWhole(file)
+            {
+                return (provider, provider.refusal(.code(400)), nil)
             }
             if let failure, failure != .lost { return (provider, provider.refusal(failure), nil) }
             let message = SentMessage(

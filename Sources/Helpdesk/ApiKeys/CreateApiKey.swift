@@ -27,11 +27,12 @@ struct CreateApiKey: HTTPFunction {
         status: 201
     )
 
+    static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) {
+        check.future("expiresAt", of: body, now: context.now)
+    }
+
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
         guard let role = Principal.Role(rawValue: input.role) else { throw Failure.invalid("/role", "is unknown") }
-        if let expiry = input.expiresAt, expiry <= context.now {
-            throw Failure.invalid("/expiresAt", "must be in the future")
-        }
         return try await context.transaction { transaction in
             let key = APIKeyToken(organisation: transaction.organisation, role: role)
             let rows = try await transaction.run([

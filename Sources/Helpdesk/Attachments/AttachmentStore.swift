@@ -117,7 +117,7 @@ struct AttachmentStore {
     /// What ``GetAttachment`` answers by.
     func find(_ id: AttachmentFile.ID) -> SQL {
         """
-        SELECT a.status, a.error, a.name, a.content_type
+        SELECT a.status, a.error, a.name, a.content_type, encode(a.sha256, 'hex') AS digest
           FROM attachments AS a
          WHERE a.org_id = \(organisation) AND a.id = \(id) AND a.status <> 'erased'
         """

@@ -8,11 +8,12 @@ import Synchronization
 /// Hands out the file of something that was received.
 ///
 /// `get-attachment` in functions.yaml: `GET /orgs/:orgId/attachments/:id`, both roles. From a folder it is streamed, a part of it where the
-/// caller asks for a range; from a bucket the answer is 302 to an address that holds for five minutes. Either way browsers
-/// are told to keep it as a file and not to guess its type; types that could run are served as mere bytes.
+/// caller asks for a range of the file that it knows by its `ETag`, and nothing to a caller who has it; from a bucket the
+/// answer is 302 to an address that holds for five minutes, where ranges are the store's. Either way browsers are told to
+/// keep it as a file and not to guess its type; types that could run are served as mere bytes.
 ///
 /// - Throws: ``Failure/notFound(_:)`` when the attachment is absent, taken back or another organisation's, or can't be had any more;
-///   ``Failure/conflict(_:)`` while it is still being fetched.
+///   ``Failure/conflict(_:)`` while it is still being fetched; 416 when the file ends before the range.
 struct GetAttachment: HTTPFunction {
     struct Input: Decodable, Sendable {
         let id: AttachmentFile.ID
@@ -58,7 +59,14 @@ struct GetAttachment: HTTPFunction {
                 context.logger.error("a stored file is not in ATTACHMENTS_URL", metadata: ["key": "\(key)"])
                 throw Failure.notFound("file")
             }
-            return Self.answer(file, type, headers, range: context.request.header("range"))
+            let tag = "\"\(try row.get("digest", as: String.self))\""
+            return try Self.answer(
+                file,
+                type,
+                headers + [("ETag", tag), ("Accept-Ranges", "bytes")],
+                tag: tag,
+                context.request
+            )
         }
     }
 
@@ -66,35 +74,42 @@ struct GetAttachment: HTTPFunction {
         _ file: StoredFile,
         _ type: String,
         _ headers: [(name: String, value: String)],
-        range: String?
-    ) -> Answer {
-        let part = range.flatMap { bytes($0, of: file.size) }
-        let span = part ?? 0..<file.size
-        var headers = headers + [("Accept-Ranges", "bytes"), ("Content-Length", "\(span.count)")]
-        if part != nil {
-            headers.append(("Content-Range", "bytes \(span.lowerBound)-\(span.upperBound - 1)/\(file.size)"))
+        tag: String,
+        _ request: Request
+    ) throws(Failure) -> Answer {
+        if let known = request.header("if-none-match"), isNamed(tag, in: known) {
+            return Answer(status: 304, contentType: nil, headers: headers)
         }
-        return Answer(
-            status: part == nil ? 200 : 206,
-            contentType: type,
-            headers: headers,
-            stream: FilePieces(file, span)
-        )
+        // A part of another file than the one that the caller has a part of is of no use.
+        let isSame = request.header("if-range").map { $0 == tag } ?? true
+        func answer(_ status: Int, _ span: Range<Int>, _ more: [(name: String, value: String)] = []) -> Answer {
+            Answer(
+                status: status,
+                contentType: type,
+                headers: headers + more + [("Content-Length", "\(span.count)")],
+                stream: FilePieces(file, span)
+            )
+        }
+        switch FileSpan(isSame ? request.header("range") : nil, of: file.size) {
+        case .whole: return answer(200, 0..<file.size)
+        case .part(let span):
+            let range = "bytes \(span.lowerBound)-\(span.upperBound - 1)/\(file.size)"
+            return answer(206, span, [("Content-Range", range)])
+        case .beyond:
+            throw Failure(
+                status: 416,
+                detail: "The file has \(file.size) bytes.",
+                headers: ["Content-Range": "bytes */\(file.size)", "Accept-Ranges": "bytes"]
+            )
+        }
     }
 
-    /// One range that the file has (RFC 9110, section 14); others are as good as none, which is allowed.
-    static func bytes(_ range: String, of size: Int) -> Range<Int>? {
-        guard range.hasPrefix("bytes="), !range.contains(",") else { return nil }
-        let ends = range.dropFirst(6).split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-        guard ends.count == 2 else { return nil }
-        if ends[0].isEmpty {
-            guard let count = Int(ends[1]), count > 0, size > 0 else { return nil }
-            return max(0, size - count)..<size
+    /// Whether an `If-None-Match` names what we have; a weak tag is compared as a strong one (RFC 9110, section 13.1.2).
+    private static func isNamed(_ tag: String, in known: String) -> Bool {
+        known.split(separator: ",").contains { given in
+            let name = given.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" }
+            return name == "*" || (name.hasPrefix("W/") ? name.dropFirst(2) : name) == tag
         }
-        guard let first = Int(ends[0]), first >= 0, first < size else { return nil }
-        guard !ends[1].isEmpty else { return first..<size }
-        guard let last = Int(ends[1]), last >= first else { return nil }
-        return first..<min(last, size - 1) + 1
     }
 }
 

@@ -37,20 +37,13 @@ struct CreateCampaign: HTTPFunction {
                 doc: "the channel's own unless told"
             ),
         ]),
-        also: { body, check in
-            guard let message = body.given("message"), message.members != nil else { return }
-            switch (message.given("text"), message.given("template")) {
-            case (nil, nil): check.report("/message/text", "is required without a template")
-            case (.some, .some): check.report("/message/template", "can't come along with a text")
-            default: break
-            }
-        }
+        also: MessageInput.checkEither
     )
 
     static let output: OutputDeclaration = .object(Campaign.record, status: 201)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        guard let content = try input.message.content(at: "/message") else {
+        guard let content = input.message.content else {
             throw Failure.invalid("/message/text", "is required without a template")
         }
         let message: JSON =

@@ -32,11 +32,12 @@ struct StartCampaign: HTTPFunction {
     )
     static let output: OutputDeclaration = .object(Campaign.record, status: 202)
 
+    static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) {
+        check.future("scheduledAt", of: body, now: context.now)
+    }
+
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        if let time = input.scheduledAt, time <= context.now {
-            throw Failure.invalid("/scheduledAt", "must be in the future")
-        }
-        return try await context.transaction { transaction in
+        try await context.transaction { transaction in
             let change = CampaignChange(input.id, in: transaction)
             let campaign = try await change.lock()
             guard campaign.status == "draft" else { throw change.conflict(campaign, "start") }

@@ -34,7 +34,8 @@ enum Contact {
     private static let identities: SQL = """
         coalesce((SELECT jsonb_agg(jsonb_build_object('channelId', i.channel_id, 'externalId', i.value)
                                    ORDER BY i.created_at, i.kind, i.value)
-                    FROM contact_identities AS i WHERE i.org_id = k.org_id AND i.contact_id = k.id), '[]')
+                    FROM contact_identities AS i
+                   WHERE i.org_id = k.org_id AND i.contact_id = k.id AND i.kind <> 'former'), '[]')
         """
 
     /// ``record`` of one contact; no row where this organisation has no such contact any more.

@@ -83,7 +83,8 @@ struct EraseContact: HTTPFunction {
                FOR UPDATE
             """,
             """
-            SELECT channel_id, kind, value
+            SELECT CASE kind WHEN 'former' THEN NULL ELSE channel_id END AS channel_id,
+                   CASE kind WHEN 'former' THEN 'phone' ELSE kind END AS kind, value
               FROM contact_identities
              WHERE org_id = \(organisation) AND contact_id = \(contact)
             """,

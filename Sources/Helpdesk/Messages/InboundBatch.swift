@@ -6,7 +6,7 @@ import Security
 
 /// Messages of one organisation that are stored by one statement.
 ///
-/// Puts together what belongs together, which `receive_messages` relies on: ids that one message names are one sender's, so
+/// Puts together what belongs together, which `take_messages` relies on: ids that one message names are one sender's, so
 /// senders that share an id are one; a message that came twice is in it once.
 struct InboundBatch: Sendable {
     /// A job's message and its place among the jobs of the call.
@@ -77,7 +77,7 @@ struct InboundBatch: Sendable {
         }
     }
 
-    /// Stores all of them; see `receive_messages`.
+    /// Stores all of them; see `take_messages`.
     var statement: SQL {
         let messages = distinct
         let (people, places) = senders(of: messages)
@@ -86,7 +86,7 @@ struct InboundBatch: Sendable {
         }
         let payloads = messages.map(\.work.payload)
         return """
-            SELECT receive_messages(
+            SELECT take_messages(
                        \(organisation)::uuid,
                        \(identities.map(\.sender))::integer[], \(identities.map(\.identity.scope?.uuid))::uuid[],
                        \(identities.map(\.identity.kind))::text[], \(identities.map(\.identity.value))::text[],

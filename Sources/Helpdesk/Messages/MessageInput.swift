@@ -1,6 +1,6 @@
 import Functions
 
-/// The parts of a message as callers give them; ``content(at:)`` checks what the fields alone can't.
+/// The parts of a message as callers give them; ``check(_:at:into:)`` tells what the fields alone can't.
 struct MessageInput: Decodable, Sendable {
     let text: String?
     let template: JSON?
@@ -32,12 +32,26 @@ struct MessageInput: Decodable, Sendable {
         )
     )
 
-    /// The content, or `nil` where there is none; `pointer` is where in the body the message lies. A template's components
-    /// that can't be stored are 422.
-    func content(at pointer: String = "") throws(Failure) -> MessageContent? {
-        if let components = template?["components"], !components.isStorable {
-            throw Failure.invalid("\(pointer)/template/components", "must not contain U+0000 or numbers out of range")
+    /// Reports a template's components that can't be stored; `pointer` is where in the body the message lies.
+    static func check(_ message: JSON, at pointer: String = "", into check: inout FieldCheck) {
+        let place = "\(pointer)/template/components"
+        guard check.isFine(place), message["template"]?["components"]?.isStorable == false else { return }
+        check.report(place, "must not contain U+0000 or numbers out of range")
+    }
+
+    /// Reports besides where a body's `message` is not just one of a text and a template.
+    static func checkEither(in body: JSON, into check: inout FieldCheck) {
+        guard let message = body.given("message"), message.members != nil else { return }
+        switch (message.given("text"), message.given("template")) {
+        case (nil, nil): check.report("/message/text", "is required without a template")
+        case (.some, .some): check.report("/message/template", "can't come along with a text")
+        default: break
         }
+        Self.check(message, at: "/message", into: &check)
+    }
+
+    /// The content, or `nil` where there is none.
+    var content: MessageContent? {
         let attachments = attachments ?? []
         guard text != nil || template != nil || !attachments.isEmpty else { return nil }
         return MessageContent(

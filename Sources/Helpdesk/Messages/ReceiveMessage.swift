@@ -7,7 +7,7 @@ import Queue
 /// Stores the messages that customers sent: finds or makes their contacts, and finds, opens or reopens their tickets.
 ///
 /// `receive-message` in functions.yaml: `queue: inbound`, many jobs a call. The jobs of one organisation are one statement
-/// (`receive_messages`), and all organisations of a call travel in one round trip, each in a transaction of its own. A
+/// (`take_messages`), and all organisations of a call travel in one round trip, each in a transaction of its own. A
 /// message that was stored before changes nothing, so a job may run any number of times. Messages are listed in the order
 /// in which the queue accepted them, whatever order they are stored in.
 ///

@@ -44,6 +44,7 @@ struct SendMessage: HTTPFunction {
             if body["note"] == true, body.given("template") != nil {
                 check.report("/template", "can't be part of a note")
             }
+            MessageInput.check(body, into: &check)
         }
     )
 
@@ -101,7 +102,7 @@ struct SendMessage: HTTPFunction {
     /// - Throws: ``Failure/invalid(_:_:)-(String,_)`` for what no ticket's state could make right.
     private func content(of input: Input) throws(Failure) -> MessageContent {
         let parts = MessageInput(text: input.text, template: input.template, attachments: input.attachments)
-        guard var content = try parts.content() ?? (input.macroId == nil ? nil : MessageContent()) else {
+        guard var content = parts.content ?? (input.macroId == nil ? nil : MessageContent()) else {
             throw Failure.invalid("/text", "is required without a template, an attachment or a macro")
         }
         content.isNote = input.note ?? false

@@ -4,7 +4,7 @@ import Logging
 import Postgres
 
 /// Deletes what is past its time: Idempotency-Keys, sessions, unprocessed events, statuses that never found their message,
-/// events that no stream can ask for any more, password resets, and mails that are done with.
+/// events that no stream can ask for any more, old numbers of contacts, password resets, and mails that are done with.
 ///
 /// `purge-expired` in functions.yaml: every hour. One organisation at a time, a round trip for a batch of each, so that no lock is
 /// held for long; what it doesn't get to it finds again the next hour.
@@ -72,6 +72,11 @@ struct PurgeExpired: ScheduledFunction {
             """
             DELETE FROM early_statuses
              WHERE org_id = \(org) AND created_at <= now() - interval '24 hours'
+            """,
+            """
+            -- The provider's last try and the last replay of an event that had the old number are past.
+            DELETE FROM contact_identities
+             WHERE org_id = \(org) AND kind = 'former' AND changed_at < now() - interval '31 days'
             """,
             """
             DELETE FROM webhook_deliveries

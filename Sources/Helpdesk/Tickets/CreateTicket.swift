@@ -69,7 +69,7 @@ struct CreateTicket: HTTPFunction {
     static let output: OutputDeclaration = .object(Ticket.record, status: 201)
 
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        let content = try input.message?.content(at: "/message")
+        let content = input.message?.content
         let author = MessageAuthor(try context.member())
         return try await context.transaction { transaction in
             let tickets = TicketStore(transaction.organisation)
@@ -136,12 +136,7 @@ struct CreateTicket: HTTPFunction {
             }
         default: break
         }
-        guard let message = body.given("message"), message.members != nil else { return }
-        switch (message.given("text"), message.given("template")) {
-        case (nil, nil): check.report("/message/text", "is required without a template")
-        case (.some, .some): check.report("/message/template", "can't come along with a text")
-        default: break
-        }
+        MessageInput.checkEither(in: body, into: &check)
     }
 
     private static func contact(of input: Input, in transaction: Transaction) async throws -> Contact.ID {

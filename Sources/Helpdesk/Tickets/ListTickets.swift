@@ -27,7 +27,7 @@ struct ListTickets: HTTPFunction {
             .optional("priority", .list(.choice(Ticket.priorities))),
             .optional("channelId", .list(.uuid)),
             .optional("tag", .list(.text(1...50)), doc: "any of them", example: ["refund"]),
-            .optional("assigneeId", .text(1...36, .opaque), doc: "a user's id, `me` or `none`", example: "me"),
+            .optional("assigneeId", .idOr(["me", "none"]), doc: "a user's id, `me` or `none`"),
             .optional("contactId", .uuid),
             .optional("q", .text(1...200), doc: "words in the subject, the contact or a message", example: "parcel"),
             .optional("createdFrom", .time, doc: "inclusive"),
@@ -67,11 +67,7 @@ struct ListTickets: HTTPFunction {
             }
             return .user(User.ID(user))
         case "none"?: return .nobody
-        case let text?:
-            guard let id = User.ID(text) else {
-                throw Failure.invalid(parameter: "assigneeId", "must be a user's id, me or none")
-            }
-            return .user(id)
+        case let text?: return User.ID(text).map { .user($0) }
         }
     }
 }

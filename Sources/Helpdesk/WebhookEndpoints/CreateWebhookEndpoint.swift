@@ -25,10 +25,11 @@ struct CreateWebhookEndpoint: HTTPFunction {
 
     static let output: OutputDeclaration = .object(WebhookEndpoint.recordWithSecret, status: 201)
 
+    static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) throws {
+        try Egress.check(body, allowing: context.setting("EGRESS_ALLOW"), into: &check)
+    }
+
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        if let fault = try Egress.check(input.url, allowing: context.setting("EGRESS_ALLOW")) {
-            throw Failure.invalid([fault])
-        }
         let id = WebhookEndpoint.ID()
         let secret = WebhookSecret()
         return try await context.transaction { transaction in

@@ -8,11 +8,11 @@ extension Egress {
         return services.shared(Egress.self) { Egress(policy, logger: services.logger) }
     }
 
-    /// Refuses what could never be reached: addresses that are written out and not public. Names are looked at when they are
-    /// used, since they may point elsewhere by then.
-    static func check(_ url: String, allowing allowed: String?) throws -> Failure.Fault? {
+    /// Reports a `url` that could never be reached: an address that is written out and not public. Names are looked at when they
+    /// are used, since they may point elsewhere by then.
+    static func check(_ body: JSON, allowing allowed: String?, into check: inout FieldCheck) throws {
         let policy = try EgressPolicy(allowed: allowed ?? "")
-        return policy.refuses(url)
-            ? .init(.body("/url"), "must be at a public address, without a user or password") : nil
+        guard check.isFine("/url"), let url = body["url"]?.string, policy.refuses(url) else { return }
+        check.report("/url", "must be at a public address, without a user or password")
     }
 }

@@ -31,11 +31,12 @@ struct UpdateWebhookEndpoint: HTTPFunction {
 
     static let output: OutputDeclaration = .object(WebhookEndpoint.record)
 
+    static func check(_ body: JSON, in context: HTTPContext, into check: inout FieldCheck) throws {
+        try Egress.check(body, allowing: context.setting("EGRESS_ALLOW"), into: &check)
+    }
+
     func handle(_ input: Input, in context: HTTPContext) async throws -> Answer {
-        if let url = input.url.given, let fault = try Egress.check(url, allowing: context.setting("EGRESS_ALLOW")) {
-            throw Failure.invalid([fault])
-        }
-        return try await context.transaction { transaction in
+        try await context.transaction { transaction in
             let organisation = transaction.organisation
             let rows = try await transaction.query(
                 WebhookEndpoint.finding(input.webhookEndpointId, of: organisation, locked: true)

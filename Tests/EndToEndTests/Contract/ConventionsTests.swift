@@ -107,6 +107,50 @@ import Testing
         )
     }
 
+    @Test func aFaultByItsMeaningComesWithThoseOfTheOthers() async throws {
+        let acme = try await Contract.admin()
+        let template: [String: Any] = ["name": "a", "language": "en", "components": [["text": "\u{0}"]]]
+        let bodies: [(path: String, body: [String: Any], problem: String)] = [
+            (
+                "/api-keys", ["name": "", "role": "owner", "expiresAt": "2020-01-01T00:00:00Z"],
+                "422 /expiresAt /name /role"
+            ),
+            ("/webhook-endpoints", ["url": "http://10.0.0.1/", "events": ["lunch"]], "422 /events/0 /url"),
+            ("/webhook-endpoints", ["url": "ftp://10.0.0.1/", "events": ["lunch"]], "422 /events/0 /url"),
+            (
+                "/campaigns/\(Contract.unknownId)/start", ["scheduledAt": "2020-01-01T00:00:00Z", "x": 1],
+                "422 /scheduledAt /x"
+            ),
+            (
+                "/campaigns", ["name": "", "channelId": 1, "message": ["text": "Hi", "template": template]],
+                "422 /channelId /message/template /message/template/components /name"
+            ),
+            (
+                "/tickets", ["channelId": 1, "contact": [:] as [String: Any], "message": ["template": template]],
+                "422 /channelId /contact /message/template/components"
+            ),
+            (
+                "/tickets/\(Contract.unknownId)/messages", ["template": template, "note": true, "macroId": "x"],
+                "422 /macroId /template /template/components"
+            ),
+        ]
+
+        for (path, body, problem) in bodies {
+            #expect(try await acme.api.post(acme.path + path, body).problem == problem)
+        }
+        #expect(
+            try await acme.api.put(
+                acme.path + "/webhook-endpoints/\(Contract.unknownId)",
+                ["url": "http://user:pw@hooks.example.com/", "status": "asleep"]
+            ).problem == "422 /status /url"
+        )
+        #expect(
+            try await acme.api.get(acme.path + "/tickets?assigneeId=nobody&status=zz&limit=0").problem
+                == "422 assigneeId limit status"
+        )
+        #expect(try await acme.api.get(acme.path + "/tickets?assigneeId=").problem == "422 assigneeId")
+    }
+
     @Test func absentAndNullAreTheSameButInAChange() async throws {
         let acme = try await Contract.admin()
         let null: [String: Any] = ["type": "mock", "name": "n", "credentials": NSNull(), "settings": NSNull()]

@@ -31,26 +31,40 @@ import Testing
             let id = try #require(try await world.fileIds().first)
 
             let part = try await world.file(id, as: jane, range: "bytes=1-4")
-            let whole = try await world.file(id, as: jane, range: "bytes=90-")
+            let end = try await world.file(id, as: jane, range: "bytes=-2")
+            let several = try await world.file(id, as: jane, range: "bytes=0-0,2-2")
+            let beyond = try await world.file(id, as: jane, range: "bytes=90-")
 
             #expect(part.status == 206 && part.json.string == "ello")
-            #expect(whole.status == 200 && whole.json.string == "hello, ä")
+            #expect(end.status == 206 && end.json.string == "ä")
+            #expect(several.status == 200 && several.json.string == "hello, ä")
+            #expect(beyond.status == 416 && beyond.detail == "The file has 9 bytes.")
         }
     }
 
-    @Test(arguments: [
-        ("bytes=0-4", 0..<5), ("bytes=3-", 3..<9), ("bytes=-2", 7..<9), ("bytes=-20", 0..<9), ("bytes=2-200", 2..<9),
-        ("bytes=8-8", 8..<9),
-    ])
-    func readsARange(_ text: String, _ range: Range<Int>) {
-        #expect(GetAttachment.bytes(text, of: 9) == range)
+    @Test(
+        arguments: [
+            (nil, .whole), ("bytes=0-4", .part(0..<5)), ("bytes=3-", .part(3..<9)), ("bytes=-2", .part(7..<9)),
+            ("bytes=-20", .part(0..<9)), ("bytes=-99999999999999999999", .part(0..<9)), ("bytes=2-200", .part(2..<9)),
+            ("bytes=2-99999999999999999999", .part(2..<9)), ("bytes=8-8", .part(8..<9)), ("Bytes=0-0", .part(0..<1)),
+            ("bytes=9-", .beyond), ("bytes=9-9", .beyond), ("bytes=99999999999999999999-", .beyond),
+            ("bytes=-0", .beyond), ("bytes=4-3", .whole), ("bytes=20-10", .whole), ("bytes=0-1,3-4", .whole),
+            ("bytes=9-,10-", .whole), ("items=0-1", .whole), ("bytes=a-b", .whole), ("bytes=+1-2", .whole),
+            ("bytes=1-+2", .whole), ("bytes=1--2", .whole), ("bytes=1", .whole), ("bytes=-", .whole),
+            ("bytes=", .whole),
+            ("bytes", .whole), ("", .whole),
+        ] as [(String?, FileSpan)]
+    )
+    func readsARange(_ header: String?, _ span: FileSpan) {
+        #expect(FileSpan(header, of: 9) == span)
     }
 
-    @Test(arguments: [
-        "bytes=9-", "bytes=4-3", "bytes=-0", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=1", "bytes=-",
-    ])
-    func takesARangeThatIsNoneForNone(_ text: String) {
-        #expect(GetAttachment.bytes(text, of: 9) == nil)
+    @Test(
+        arguments: [(nil, .whole), ("bytes=0-", .beyond), ("bytes=-5", .whole), ("bytes=-0", .beyond)]
+            as [(String?, FileSpan)]
+    )
+    func anEmptyFileHasNoParts(_ header: String?, _ span: FileSpan) {
+        #expect(FileSpan(header, of: 0) == span)
     }
 
     @Test(

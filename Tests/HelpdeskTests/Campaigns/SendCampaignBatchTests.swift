@@ -373,7 +373,7 @@ import Testing
         }
     }
 
-    @Test func recipientsGoAlongWithTheIdsOfTheirContact() async throws {
+    @Test func recipientsGoAlongWithTheIdsOfTheirContactAndEndWithIt() async throws {
         try await World.with { world in
             let jane = try await world.admin()
             let id = try await world.campaign(jane, on: try await world.mock(jane), recipients: 3)
@@ -382,7 +382,7 @@ import Testing
             _ = try await world.owner.query(
                 "UPDATE contact_identities SET contact_id = \(contacts[1])::uuid WHERE contact_id = \(contacts[0])::uuid"
             )
-            _ = try await world.owner.query("DELETE FROM contact_identities WHERE contact_id = \(contacts[2])::uuid")
+            _ = try await world.owner.query("SELECT erase_contact(\(jane.organisation)::uuid, \(contacts[2])::uuid)")
 
             let recipients = try await world.recipients(id, as: jane)
             #expect(

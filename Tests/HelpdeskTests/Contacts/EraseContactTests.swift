@@ -197,6 +197,29 @@ import Testing
             #expect(try await world.column("SELECT count(*) FROM unprocessed_events") == ["0"])
         }
     }
+
+    @Test func whoHasANewNumberIsForgottenByTheOldOneToo() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            let (contact, _) = try await Self.populate(world, jane, on: web)
+            let moved: JSON = [
+                "channelId": .string(web), "kind": "identity", "person": ["phone": "+4917155501"],
+                "successor": ["phone": "+4917155509"],
+            ]
+            _ = try await world.work("apply-change", [moved])
+            let former = try await world.column("SELECT value FROM contact_identities WHERE kind = 'former'")
+            #expect(former == ["+4917155501"])
+            let before = try await world.services.producer.acceptedSoFar(in: "inbound")
+            _ = try await world.erase(contact, as: jane)
+
+            let theirs = World.Inbound(text: "Vogon", phone: "+4917155501").data(web).text
+            try await world.keepUnprocessed([theirs], on: web, of: jane, acceptedAt: before)
+
+            #expect(try await world.column("SELECT count(*) FROM unprocessed_events") == ["0"])
+            #expect(try await world.column("SELECT count(*) FROM contact_identities") == ["0"])
+        }
+    }
 }
 
 extension World {

@@ -87,4 +87,30 @@ import Testing
             #expect(try await world.showContact(kim, as: jane)["optedOut"] == false)
         }
     }
+
+    @Test func aCampaignKeepsWhomItIsForWhenTheirAddressOrNumberChanges() async throws {
+        try await World.with { world in
+            let jane = try await world.admin()
+            let web = try await world.mock(jane)
+            let campaign = try await world.campaign(jane, on: web)
+            _ = try await world.add([["phone": "+4915550001", "name": "Kim"]], to: campaign, as: jane)
+            let kim = try await world.column("SELECT id::text FROM contacts")[0] ?? "-"
+
+            for email: JSON in ["kim@example.com", "kim@example.org", .null] {
+                let path = ["contactId": kim]
+                _ = try await world.call("update-contact", as: jane, path: path, body: ["email": email])
+            }
+            let moved: JSON = [
+                "channelId": .string(web), "kind": "identity", "person": ["phone": "+4915550001"],
+                "successor": ["phone": "+4915550009"],
+            ]
+            _ = try await world.work("apply-change", [moved])
+
+            #expect(try await world.column("SELECT phone FROM contacts") == ["+4915550009"])
+            #expect(
+                try await world.column("SELECT concat_ws(' ', name, phone, status) FROM campaign_recipients")
+                    == ["Kim +4915550001 pending"]
+            )
+        }
+    }
 }

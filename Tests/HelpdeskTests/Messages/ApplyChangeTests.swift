@@ -425,6 +425,58 @@ import Testing
         }
     }
 
+    @Test func aNumberThatSomebodyElseHadBeforeStaysTheirs() async throws {
+        try await World.with { world in
+            let (web, _, _) = try await Self.conversation(world)
+            try await world.receive(web, .init(text: "somebody else", phone: "+4915550009"))
+
+            try await world.apply(
+                web,
+                ["kind": "identity", "person": Self.kim, "successor": ["phone": "+4915550009"]]
+            )
+
+            #expect(
+                try await world.column("SELECT phone FROM contacts WHERE gone_at IS NULL ORDER BY phone")
+                    == ["+4915550001", "+4915550009"]
+            )
+        }
+    }
+
+    @Test func whoGetsAnOldNumberLaterIsSomebodyElse() async throws {
+        try await World.with { world in
+            let (web, _, jane) = try await Self.conversation(world)
+            let moved = Date().addingTimeInterval(-3600)
+            func message(_ text: String, _ at: Date) -> JSON {
+                [
+                    "channelId": .string(web), "externalId": .string(text), "text": .string(text),
+                    "sender": ["phone": "+4915550001"], "providerAt": .string(at.rfc3339),
+                ]
+            }
+            try await world.apply(
+                web,
+                [
+                    "kind": "identity", "person": Self.kim, "successor": ["phone": "+4915550009"],
+                    "at": .string(moved.rfc3339),
+                ]
+            )
+
+            _ = try await world.work("receive-message", [message("before", moved.addingTimeInterval(-1))])
+            _ = try await world.work("receive-message", [message("after", moved.addingTimeInterval(1))])
+
+            #expect(
+                try await world.column(
+                    """
+                    SELECT m.text || ' ' || c.phone FROM messages m JOIN contacts c ON c.id = m.contact_id
+                     WHERE m.text IN ('before', 'after') ORDER BY m.text
+                    """
+                ) == ["after +4915550001", "before +4915550009"]
+            )
+            let contact = try await world.column("SELECT id::text FROM contacts WHERE phone = '+4915550009'")[0] ?? "-"
+            let shown = try await world.call("get-contact", as: jane, path: ["contactId": contact])
+            #expect(shown["identities"]?.array?.count == 1)
+        }
+    }
+
     @Test func theNewestPreferenceHolds() async throws {
         try await World.with { world in
             let (web, _, _) = try await Self.conversation(world)

@@ -111,7 +111,7 @@ import Testing
                 ([("cursor", cursor), ("tag", "vip")], "cursor is not a cursor of this list"),
                 ([("cursor", "x")], "cursor is not a cursor of this list"),
                 ([("limit", "101")], "limit must be an integer in 1 to 100"),
-                ([("assigneeId", "you")], "assigneeId must be a user's id, me or none"),
+                ([("assigneeId", "you")], "assigneeId must be a UUID or one of me, none"),
                 ([("status", "open,shut")], "status must be one of open, pending, closed"),
             ]
             for (query, fault) in cases {

@@ -8,8 +8,8 @@ import TestSupport
 /// reactions, receipts of single messages and up to a moment, a message or an id, referrals, preferences; and of each what is about
 /// something that nobody knows. Times differ wherever the newest is to hold.
 ///
-/// Left out, because the order in which they are accepted is all there is to go by: a person's new number (another one may have the old
-/// one by now), people whose ids only a later message ties together, and STOP or reactions within one second of WhatsApp's clock.
+/// Left out, because the order in which they are accepted is all there is to go by: people whose ids only a later message ties together,
+/// and STOP and START within one second of WhatsApp's clock.
 struct RecordedConversation {
     enum Piece {
         /// A change of WhatsApp's, an event of Messenger's or Instagram's, a notification of LinkedIn's.
@@ -24,11 +24,18 @@ struct RecordedConversation {
     /// Our answer that is on its way when it begins, of providers that send our id back.
     let ours: String?
     let base: Date
+    /// Instead of all that, of WhatsApp: a person who gets a new number, with or without ids beside the numbers.
+    let newNumber: NewNumber?
 
-    init(_ kind: String, ours: String?, base: Date) {
+    enum NewNumber: CaseIterable {
+        case alone, withIds
+    }
+
+    init(_ kind: String, ours: String?, base: Date, newNumber: NewNumber? = nil) {
         self.kind = kind
         self.ours = ours
         self.base = base
+        self.newNumber = newNumber
     }
 
     private func millis(_ second: Int) -> Int { Int(base.timeIntervalSince1970) * 1000 + second * 1000 }
@@ -37,7 +44,8 @@ struct RecordedConversation {
     private func seconds(_ second: Int) -> JSON { .string("\(millis(second) / 1000)") }
 
     var pieces: [Piece] {
-        switch kind {
+        if let newNumber { return moved(newNumber).map { .one($0) } }
+        return switch kind {
         case "whatsapp": whatsApp.map { .one($0) }
         case "facebook": messenger.map { .one($0) }
         case "instagram": instagram.map { .one($0) }
@@ -96,26 +104,37 @@ struct RecordedConversation {
 
     // MARK: WhatsApp
 
-    private func value(_ field: String, _ list: String, _ element: JSON) -> JSON {
-        let contact: JSON = [
-            "profile": ["name": "Ada Byron"], "wa_id": "441632960111", "user_id": "GB.20000000000000000007",
+    private typealias Ids = (number: String, user: String?)
+    private static let ada: Ids = ("441632960111", "GB.20000000000000000007")
+
+    private func value(_ field: String, _ list: String, _ element: JSON, of person: Ids? = ada) -> JSON {
+        var value: [JSON.Member] = [
+            .init("messaging_product", "whatsapp"),
+            .init("metadata", ["display_phone_number": "441632960000", "phone_number_id": "300100200101"]),
         ]
-        return [
-            "field": .string(field),
-            "value": [
-                "messaging_product": "whatsapp", "contacts": [contact],
-                "metadata": ["display_phone_number": "441632960000", "phone_number_id": "300100200101"],
-                list: [element],
-            ],
-        ]
+        if let person {
+            var contact: [JSON.Member] = [
+                .init("profile", ["name": "Ada Byron"]), .init("wa_id", .string(person.number)),
+            ]
+            if let user = person.user { contact.append(.init("user_id", .string(user))) }
+            value.append(.init("contacts", [.object(contact)]))
+        }
+        value.append(.init(list, [element]))
+        return ["field": .string(field), "value": .object(value)]
     }
 
-    private func said(_ id: String, _ second: Int, _ members: [JSON.Member], quoting quoted: String? = nil) -> JSON {
-        let head: [JSON.Member] = [
-            .init("id", .string(id)), .init("timestamp", seconds(second)), .init("from", "441632960111"),
-            .init("from_user_id", "GB.20000000000000000007"),
+    private func said(
+        _ id: String,
+        _ second: Int,
+        _ members: [JSON.Member],
+        quoting quoted: String? = nil,
+        by person: Ids = ada
+    ) -> JSON {
+        var head: [JSON.Member] = [
+            .init("id", .string(id)), .init("timestamp", seconds(second)), .init("from", .string(person.number)),
         ]
-        return value("messages", "messages", .object(head + members + context(quoted)))
+        if let user = person.user { head.append(.init("from_user_id", .string(user))) }
+        return value("messages", "messages", .object(head + members + context(quoted)), of: person)
     }
 
     private func told(_ id: String, _ status: String, _ second: Int, _ more: [JSON.Member] = []) -> JSON {
@@ -126,12 +145,20 @@ struct RecordedConversation {
         return value("messages", "statuses", .object(head + more))
     }
 
-    private func typed(_ id: String, _ second: Int, _ text: String, quoting quoted: String? = nil) -> JSON {
-        let head: [JSON.Member] = [
-            .init("from", "441632960000"), .init("to", "441632960111"), .init("to_user_id", "GB.20000000000000000007"),
-            .init("id", .string(id)), .init("timestamp", seconds(second)),
+    private func typed(
+        _ id: String,
+        _ second: Int,
+        _ text: String,
+        quoting quoted: String? = nil,
+        to person: Ids = ada
+    ) -> JSON {
+        var head: [JSON.Member] = [
+            .init("from", "441632960000"), .init("to", .string(person.number)), .init("id", .string(id)),
+            .init("timestamp", seconds(second)),
         ]
-        return value("smb_message_echoes", "message_echoes", .object(head + self.text(text) + context(quoted)))
+        if let user = person.user { head.append(.init("to_user_id", .string(user))) }
+        let echo = JSON.object(head + self.text(text) + context(quoted))
+        return value("smb_message_echoes", "message_echoes", echo, of: person)
     }
 
     private func text(_ body: String) -> [JSON.Member] {
@@ -178,6 +205,9 @@ struct RecordedConversation {
             said("wamid.2b", 30, edit("wamid.2", image("look there"))),
             said("wamid.r1", 40, reaction("wamid.P1", "👍")), said("wamid.r2", 41, reaction("wamid.P1", "❤️")),
             said("wamid.r3", 45, reaction("wamid.P1", nil)), said("wamid.r4", 46, reaction("wamid.1", "😂")),
+            // Of one second: two, and one that was taken back.
+            said("wamid.r5", 47, reaction("wamid.2", "👍")), said("wamid.r6", 47, reaction("wamid.2", "🙏")),
+            said("wamid.r7", 98, reaction("wamid.5", "👍")), said("wamid.r8", 98, reaction("wamid.5", nil)),
             said("wamid.3", 50, text("typo"), quoting: "wamid.1"), said("wamid.3a", 60, revoke("wamid.3")),
             said("wamid.4", 70, image("twice")), said("wamid.4a", 75, edit("wamid.4", image("thrice"))),
             said("wamid.4b", 80, revoke("wamid.4")),
@@ -207,10 +237,47 @@ struct RecordedConversation {
         return told
     }
 
-    private func preference(_ value: String, _ second: Int) -> JSON {
-        [
-            "wa_id": "441632960111", "user_id": "GB.20000000000000000007", "category": "marketing_messages",
-            "value": .string(value), "timestamp": .number("\(millis(second) / 1000)"),
+    private func preference(_ value: String, _ second: Int, of person: Ids = ada) -> JSON {
+        var ids: [JSON.Member] = [.init("wa_id", .string(person.number))]
+        if let user = person.user { ids.append(.init("user_id", .string(user))) }
+        let choice: [JSON.Member] = [
+            .init("category", "marketing_messages"), .init("value", .string(value)),
+            .init("timestamp", .number("\(millis(second) / 1000)")),
+        ]
+        return .object(ids + choice)
+    }
+
+    /// Who has `old` has `new` from now on.
+    private func changed(_ second: Int, from old: Ids, to new: Ids) -> JSON {
+        var system: [JSON.Member] = [.init("type", "user_changed_number"), .init("wa_id", .string(new.number))]
+        if let user = new.user { system.append(.init("user_id", .string(user))) }
+        var message: [JSON.Member] = [
+            .init("id", .string("wamid.system\(second)")), .init("timestamp", seconds(second)),
+            .init("from", .string(old.number)), .init("type", "system"), .init("system", .object(system)),
+        ]
+        if let user = old.user { message.append(.init("from_user_id", .string(user))) }
+        return value("messages", "messages", .object(message), of: nil)
+    }
+
+    /// Ada gets a new number, and another one after that; what is told of her names the one that she had then.
+    private func moved(_ newNumber: NewNumber) -> [JSON] {
+        let user = { (id: String) in newNumber == .withIds ? id : nil }
+        let first: Ids = ("441632960111", user("GB.20000000000000000007"))
+        let second: Ids = ("441632960222", user("GB.20000000000000000008"))
+        let third: Ids = ("441632960333", user("GB.20000000000000000009"))
+        let strangers: [Ids] = [("441632960444", nil), ("441632960555", nil)]
+        return [
+            said("wamid.1", 0, text("Is it in stock?"), by: first), typed("wamid.P1", 5, "Yes", to: first),
+            said("wamid.1a", 8, edit("wamid.1", text("Is it in stock yet?")), by: first),
+            said("wamid.r1", 9, reaction("wamid.P1", "👍"), by: first),
+            value("user_preferences", "user_preferences", preference("stop", 10, of: first), of: first),
+            said("wamid.2", 11, image("this one"), quoting: "wamid.P1", by: first),
+            changed(20, from: first, to: second), changed(20, from: strangers[0], to: strangers[1]),
+            said("wamid.3", 30, text("My new number"), quoting: "wamid.1", by: second),
+            typed("wamid.P2", 31, "Noted", to: second), told("wamid.P2", "delivered", 32),
+            value("user_preferences", "user_preferences", preference("resume", 33, of: second), of: second),
+            changed(40, from: second, to: third), said("wamid.4", 50, text("Yet another"), by: third),
+            said("wamid.r2", 51, reaction("wamid.P1", nil), by: third),
         ]
     }
 

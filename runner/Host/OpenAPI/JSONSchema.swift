@@ -32,8 +32,9 @@ enum JSONSchema {
         case .text(let length, let rule): text(length, rule)
         case .integer(let range): integer(range)
         case .boolean: ["type": "boolean"]
-        case .choice(let words): ["type": "string", "enum": .array(words.map(JSON.string))]
+        case .choice(let words): choice(words)
         case .time: ["type": "string", "format": "date-time"]
+        case .idOr(let words): ["anyOf": [word(.uuid), choice(words)]]
         case .list(let element, let count):
             [
                 "type": "array", "items": body(element), "minItems": .count(count.lowerBound),
@@ -63,8 +64,12 @@ enum JSONSchema {
         case .list(let element, _): ["type": "array", "items": query(element)]
         case .text(let length, let rule): text(0...length.upperBound, rule == .name ? .multiline : rule)
         case .uuid, .email, .phone, .url, .timeZone: ["anyOf": [word(type), ["type": "string", "maxLength": 0]]]
-        case .integer, .boolean, .choice, .object, .json: body(type)
+        case .integer, .boolean, .choice, .idOr, .object, .json: body(type)
         }
+    }
+
+    private static func choice(_ words: [String]) -> JSON {
+        ["type": "string", "enum": .array(words.map(JSON.string))]
     }
 
     private static func integer(_ range: ClosedRange<Int>) -> JSON {
@@ -132,7 +137,7 @@ enum JSONSchema {
         case .number: ["type": "number"]
         case .boolean: ["type": "boolean"]
         case .time: ["type": "string", "format": "date-time"]
-        case .choice(let words): ["type": "string", "enum": .array(words.map(JSON.string))]
+        case .choice(let words): choice(words)
         case .texts: ["type": "array", "items": ["type": "string"]]
         case .object(let columns): object(columns, components)
         case .list(let record): ["type": "array", "items": components(record)]

@@ -161,6 +161,21 @@ struct Components {
                     "description": "the `id` of the last event that arrived: what came after it follows",
                     "schema": ["type": "string"],
                 ],
+                "Range": [
+                    "name": "Range", "in": "header", "required": false,
+                    "description": "one part of the file: `bytes=0-499`, `bytes=500-` or the last `bytes=-500`",
+                    "schema": ["type": "string"],
+                ],
+                "IfRange": [
+                    "name": "If-Range", "in": "header", "required": false,
+                    "description": "the `ETag` of the file that a part is wanted of; of another one all is sent",
+                    "schema": ["type": "string"],
+                ],
+                "IfNoneMatch": [
+                    "name": "If-None-Match", "in": "header", "required": false,
+                    "description": "the `ETag` of the file that the caller has",
+                    "schema": ["type": "string"],
+                ],
                 "IdempotencyKey": [
                     "name": "Idempotency-Key", "in": "header", "required": false,
                     "description": "for 24 hours the same key, path and body get the first answer again",
@@ -186,6 +201,13 @@ struct Components {
                 ],
                 "Challenge": ["description": "`Bearer`", "schema": ["type": "string"]],
                 "Allow": ["description": "the methods of this path", "schema": ["type": "string"]],
+                "ETag": ["description": "of the file's bytes, whatever part is sent", "schema": ["type": "string"]],
+                "AcceptRanges": ["description": "`bytes`", "schema": ["type": "string"]],
+                "ContentRange": [
+                    "description":
+                        "`bytes 0-499/1234`: which part of how much; `bytes */1234` where it hasn't that part",
+                    "schema": ["type": "string"],
+                ],
             ],
             "securitySchemes": [
                 "bearer": [
@@ -208,6 +230,7 @@ extension Problem {
         (409, "Conflict", "It doesn't fit the present state, or the same Idempotency-Key is at work."),
         (413, "ContentTooLarge", "The body is over the limit."),
         (415, "UnsupportedMediaType", "The body is of another content type."),
+        (416, "RangeNotSatisfiable", "The file ends before the range."),
         (422, "UnprocessableContent", "The input is invalid; `errors` has every fault."),
         (429, "TooManyRequests", "Too many, too fast."),
         (503, "ServiceUnavailable", "Something that is needed is away. Come again."),
@@ -226,6 +249,7 @@ extension Problem {
         switch status {
         case 401: header("WWW-Authenticate", "Challenge")
         case 405: header("Allow", "Allow")
+        case 416: header("Content-Range", "ContentRange")
         case 429, 503: header("Retry-After", "RetryAfter")
         default: break
         }

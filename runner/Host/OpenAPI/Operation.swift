@@ -67,6 +67,9 @@ struct Operation {
             parameters.append(["$ref": "#/components/parameters/AccessToken"])
             parameters.append(["$ref": "#/components/parameters/LastEventId"])
         }
+        if case .file = endpoint.output {
+            parameters += ["Range", "IfRange", "IfNoneMatch"].map { ["$ref": .string("#/components/parameters/\($0)")] }
+        }
         if isIdempotent { parameters.append(["$ref": "#/components/parameters/IdempotencyKey"]) }
         parameters.append(["$ref": "#/components/parameters/RequestId"])
         return parameters
@@ -115,9 +118,12 @@ struct Operation {
         if isIdempotent {
             headers.append(.init("Idempotency-Replayed", ["$ref": "#/components/headers/IdempotencyReplayed"]))
         }
-        func answer(_ status: Int, _ types: [String], _ schema: JSON?) -> JSON.Member {
+        func answer(_ status: Int, _ types: [String], _ schema: JSON?, and more: [String] = []) -> JSON.Member {
+            let more = more.map { name in
+                JSON.Member(name, ["$ref": .string("#/components/headers/\(name.replacing("-", with: ""))")])
+            }
             var members: [JSON.Member] = [
-                .init("description", .string(Self.phrase(status))), .init("headers", .object(headers)),
+                .init("description", .string(Self.phrase(status))), .init("headers", .object(headers + more)),
             ]
             if !types.isEmpty, let schema {
                 members.append(.init("content", .object(types.map { JSON.Member($0, ["schema": schema]) })))
@@ -144,7 +150,11 @@ struct Operation {
             return [answer(200, "text/event-stream", schema)]
         case .file(let types):
             let bytes: JSON = ["type": "string", "format": "binary"]
-            return [answer(200, types, bytes), answer(206, types, bytes), answer(302, nil, nil)]
+            return [
+                answer(200, types, bytes, and: ["ETag", "Accept-Ranges"]),
+                answer(206, types, bytes, and: ["ETag", "Accept-Ranges", "Content-Range"]),
+                answer(302, nil, nil), answer(304, [], nil, and: ["ETag"]),
+            ]
         case .other(let type, let status):
             // What isn't JSON is text or bytes; of JSON nothing is known, which `runner openapi --check` refuses.
             return [answer(status, type, type == "application/json" ? [:] : ["type": "string"])]
@@ -158,6 +168,7 @@ struct Operation {
         case 204: "It is done; there is nothing to tell."
         case 206: "The part that was asked for."
         case 302: "It lies elsewhere."
+        case 304: "It is what the caller has."
         default: "It is done."
         }
     }
@@ -175,7 +186,7 @@ struct Operation {
         if !endpoint.input.query.isEmpty || isIdempotent { statuses.insert(422) }
         if !trigger.path.parameters.isEmpty { statuses.insert(404) }
         if trigger.method != .get { statuses.insert(409) }
-        if case .file = endpoint.output { statuses.insert(409) }
+        if case .file = endpoint.output { statuses.formUnion([409, 416]) }
         // Those that count wrong guesses.
         if function.access == .public || function.uses.contains(where: { $0.hasPrefix("LOGIN_LIMIT_") }) {
             statuses.insert(429)
