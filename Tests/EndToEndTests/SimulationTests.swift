@@ -91,7 +91,8 @@ import Testing
                 && (message["error"] as? [String: Any])?["code"] as? String == "outcome_unknown"
         }
         let messages = try await eventually(
-            within: .seconds(150),
+            // Each 429 of LinkedIn's keeps the channel quiet for a minute.
+            within: .seconds(300),
             otherwise: { stage.host.log + stage.simulation.log }
         ) {
             let messages = try await stage.messages()
@@ -102,7 +103,8 @@ import Testing
         let known = messages.dropFirst().filter { !isUnknown($0) }
         #expect(known.count >= answers.count - 2)
         #expect(messages.dropFirst().compactMap { $0["text"] as? String } == answers)
-        try await stage.host.becomeIdle(within: .seconds(30))
+        // A job that meets another one at the ticket looks again when that one's lease would end, 30 seconds later.
+        try await stage.host.becomeIdle(within: .seconds(90))
         // What echoes and receipts told late has made nothing more of it.
         #expect(try await stage.messages().count == answers.count + 1)
         let accepted = try await stage.simulation.calls().compactMap { $0["messageId"] as? String }
