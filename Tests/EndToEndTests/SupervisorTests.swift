@@ -86,7 +86,7 @@ import Testing
 
 extension [ProcessIdentity] {
     /// Those that still run after that time.
-    fileprivate func remaining(within limit: Duration) async throws -> [ProcessIdentity] {
+    func remaining(within limit: Duration) async throws -> [ProcessIdentity] {
         let end = ContinuousClock.now + limit
         while contains(where: \.isAlive), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(50)) }
         return filter(\.isAlive)

@@ -41,6 +41,22 @@ import Testing
         #expect(StateFolder(root: "/srv/delightchat").fingerprint.utf8.count <= 10)
     }
 
+    @Test func socketsLieWhereTheirPathsFit() throws {
+        let short = StateFolder(root: "/srv/delightchat")
+        let long = StateFolder(root: "/srv/" + String(repeating: "a", count: 100))
+        let names = ["api", "redis"]
+
+        let inside = try short.sockets(names, environment: [:])
+        let outside = try long.sockets(names, environment: [:])
+        defer { rmdir("/tmp/delightchat-\(geteuid())-\(long.fingerprint)") }
+
+        #expect(inside["api"] == "/srv/delightchat/.runner/run/host-api.sock")
+        // The private Redis listens on redis.sock beside them.
+        #expect(inside["redis"] == "/srv/delightchat/.runner/run/host-redis.sock")
+        #expect(outside.values.allSatisfy { $0.utf8.count <= ServerPlaces.longestSocketPath })
+        #expect(Set(outside.values).count == 2)
+    }
+
     @Test func wipesTheServersAndKeepsTheSecrets() throws {
         let folder = try TemporaryFolder()
         let state = StateFolder(root: folder.path)

@@ -8,10 +8,12 @@ import Testing
 final class Trial: Sendable {
     let folder: TemporaryFolder
     let state: StateFolder
+    private let hosts: [String]
     private let said = Mutex<[String]>([])
     private let supervisor = Mutex<Supervisor?>(nil)
 
-    init() throws {
+    init(hosts: [String] = [HostLaunch.only]) throws {
+        self.hosts = hosts
         folder = try TemporaryFolder()
         state = StateFolder(root: folder.path)
         chmod(folder.path, 0o755)
@@ -36,6 +38,7 @@ final class Trial: Sendable {
         options: UpOptions = UpOptions(),
         environment: [String: String] = ["DATABASE_URL": "postgres://a", "REDIS_URL": "redis://r"],
         drainLimit: Duration = .seconds(30),
+        gatewayLead: Duration = .seconds(60),
         tools: Tools = Tools(),
         migrate: @escaping @Sendable (Addresses) async throws -> [String] = { _ in [] }
     ) async throws -> Int32 {
@@ -56,12 +59,18 @@ final class Trial: Sendable {
                 inspectRedis: { _ in ["may lose a second of writes"] },
                 migrate: migrate,
                 seed: { _ in ["demo data is in"] },
-                host: { addresses, _ in
-                    HostLaunch(
-                        executable: "/bin/sh",
-                        arguments: ["-c", script],
-                        environment: ["PATH": "/usr/bin:/bin", "D": self.folder.path, "DB": addresses.database]
-                    )
+                hosts: { addresses, _ in
+                    let environment = ["PATH": "/usr/bin:/bin", "D": self.folder.path, "DB": addresses.database]
+                    return self.hosts.map { name in
+                        HostLaunch(
+                            name: name,
+                            executable: "/bin/sh",
+                            arguments: ["-c", script],
+                            environment: environment.merging(["NAME": name]) { $1 },
+                            socket: [HostLaunch.only, HostLaunch.gateway].contains(name)
+                                ? nil : "\(self.folder.path)/\(name).sock"
+                        )
+                    }
                 },
                 inFlight: { _ in ["assign-ticket r1"] },
                 banner: { addresses in ["serving with \(addresses.redis)"] }
@@ -69,6 +78,7 @@ final class Trial: Sendable {
             console: Console { line in self.said.withLock { $0.append(line) } },
             environment: environment,
             drainLimit: drainLimit,
+            gatewayLead: gatewayLead,
             watchInterval: .milliseconds(20)
         )
         self.supervisor.withLock { $0 = supervisor }

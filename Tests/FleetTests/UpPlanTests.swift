@@ -69,6 +69,18 @@ import Testing
         }
         options.only = ["api"]
         #expect(throws: FleetError.self) { try UpPlan(options, environment: [:]) }
+        options.only = []
+        options.shape = .perGroup
+        #expect(throws: FleetError.self) { try UpPlan(options, environment: [:]) }
+    }
+
+    @Test func saysHowManyConnectionsAProcessForEachFunctionNeeds() throws {
+        var options = UpOptions()
+        options.shape = .perFunction
+        let given = ["DATABASE_URL": "postgres://a", "REDIS_URL": "redis://r"]
+
+        #expect(try UpPlan(options, environment: given).remarks.count == 1)
+        #expect(try UpPlan(options, environment: [:]).remarks == [])
     }
 
     @Test func asksBeforeItWipesUnlessToldNotTo() throws {

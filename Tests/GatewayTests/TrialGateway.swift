@@ -1,4 +1,5 @@
 import Foundation
+import Host
 import Logging
 import Manifest
 import TestSupport
@@ -35,7 +36,7 @@ final class TrialGateway: Sendable {
     /// `things` is where the group of that name is; `others` is there, too, unless told.
     init(things: String, others: String? = nil, _ change: (inout GatewayOptions) -> Void = { _ in }) async throws {
         var options = GatewayOptions()
-        options.port = 0
+        options.place = .address("127.0.0.1", port: 0)
         options.upstreams = [("things", .socket(things)), ("others", .socket(others ?? things))]
         options.patience = .milliseconds(300)
         options.grace = .milliseconds(200)

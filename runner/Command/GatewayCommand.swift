@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Gateway
+import Host
 import Logging
 import Manifest
 
@@ -55,13 +56,17 @@ struct GatewayCommand: AsyncParsableCommand {
         var gateway = GatewayOptions()
         gateway.upstreams = try upstreams(manifest)
         let port = port ?? settings.int("PORT") ?? 3000
-        (gateway.address, gateway.port) = (address, port)
+        let link = SupervisorLink(environment: environment)
+        gateway.place = link?.listen() ?? .address(address, port: port)
         gateway.trustedProxies = settings["TRUSTED_PROXIES"]
         gateway.corsOrigins = settings["CORS_ORIGINS"]
         gateway.metricsToken = settings["METRICS_TOKEN"]
         let upstreams = gateway.upstreams.map { "\($0.name)" }.joined(separator: ", ")
         gateway.onReady = { own in
-            logger.notice("handing on", metadata: ["port": "\(own)", "upstreams": "\(upstreams)"])
+            // Of a socket that was handed down NIO doesn't know the port.
+            let served = own == 0 ? port : own
+            logger.notice("handing on", metadata: ["port": "\(served)", "upstreams": "\(upstreams)"])
+            link?.tell("ready")
         }
         do {
             let functions = manifest.functions.filter {

@@ -8,7 +8,7 @@ struct ProcessStatus: ParsableCommand {
         commandName: "ps",
         abstract: "Lists the processes of the `runner up` of this checkout.",
         discussion: """
-            GENERATION counts the builds that hosts have run since the start. Status 0 when it runs, 1 otherwise.
+            GENERATION counts the reloads and restarts since the start, from 1. Status 0 when it runs, 1 otherwise.
 
             Examples:
               runner ps

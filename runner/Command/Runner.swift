@@ -10,6 +10,8 @@ struct Runner: AsyncParsableCommand {
             Examples:
               runner up                    everything, with a private PostgreSQL and Redis
               runner ps                    what runs of it
+              runner logs -f               what that writes
+              runner restart               the hosts of it anew, without a failed request
               runner build                 this checkout
               runner check                 what is wrong with functions.yaml
               runner list                  every function and what triggers it
@@ -24,7 +26,8 @@ struct Runner: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Up.self, ProcessStatus.self, Build.self, Serve.self, GatewayCommand.self, Check.self, List.self,
+            Up.self, ProcessStatus.self, Logs.self, Restart.self, Build.self, Serve.self, GatewayCommand.self,
+            Check.self, List.self,
             Describe.self, Routes.self,
             OpenAPI.self,
             Invoke.self, Health.self, DeployCommand.self, ImageCommand.self,

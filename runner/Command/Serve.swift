@@ -89,15 +89,8 @@ struct Serve: AsyncParsableCommand {
         let port = port ?? settings.int("PORT") ?? 3000
         let address = address ?? (isContained ? "0.0.0.0" : "127.0.0.1")
         let link = SupervisorLink(environment: environment)
-        if let link, let descriptor = environment["RUNNER_LISTEN_FD"].flatMap({ Int32($0) }) {
-            let succession = Succession { link.tell("released") }
-            link.hear(accept: { succession.begin() }, retire: { succession.end() })
-            host.place = .socket(descriptor, succession)
-        } else {
-            link?.hear()
-            host.place = socket.map { .path($0) } ?? .address(address, port: port)
-            host.isBehindGateway = behindGateway || socket != nil
-        }
+        host.place = link?.listen() ?? socket.map { .path($0) } ?? .address(address, port: port)
+        host.isBehindGateway = behindGateway || socket != nil
         host.isContained = isContained
         host.version = Version.text
         host.explorerFolder = bundle.root.appending(path: ".runner/swagger-ui").path
@@ -189,47 +182,5 @@ struct Serve: AsyncParsableCommand {
         throw ValidationError(
             "Nothing works a queue \"\(queue)\"; there are \(Set(known).sorted().joined(separator: ", "))."
         )
-    }
-}
-
-/// The host's end of the line to its supervisor: says when it serves, hears when it may accept and when a successor would, and ends
-/// the process when the supervisor is gone.
-struct SupervisorLink: Sendable {
-    private let descriptor: Int32
-
-    /// - Parameter environment: holds `RUNNER_SUPERVISOR_FD` when a supervisor started this process.
-    init?(environment: [String: String]) {
-        guard let text = environment["RUNNER_SUPERVISOR_FD"], let descriptor = Int32(text) else { return nil }
-        self.descriptor = descriptor
-    }
-
-    /// Listens from now on, on a thread of its own.
-    func hear(accept: @escaping @Sendable () -> Void = {}, retire: @escaping @Sendable () -> Void = {}) {
-        let descriptor = descriptor
-        Thread.detachNewThread {
-            var line: [UInt8] = []
-            var byte: UInt8 = 0
-            while true {
-                let count = read(descriptor, &byte, 1)
-                if count < 0 && errno == EINTR { continue }
-                // Nobody is left who would collect us: end at once, as after a crash. What was in flight is taken up again.
-                if count <= 0 { _exit(1) }
-                guard byte == UInt8(ascii: "\n") else {
-                    line.append(byte)
-                    continue
-                }
-                switch String(decoding: line, as: UTF8.self) {
-                case "accept": accept()
-                case "retire": retire()
-                default: break
-                }
-                line = []
-            }
-        }
-    }
-
-    func tell(_ line: String) {
-        let bytes = Array("\(line)\n".utf8)
-        _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     }
 }

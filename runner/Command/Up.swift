@@ -21,6 +21,8 @@ struct Up: AsyncParsableCommand {
               runner up
               runner up --port 4000 --only api
               runner up --fresh --yes        begin with empty private servers
+              runner up --processes          a process for each group, behind a gateway
+              runner up --processes=function a process for each function
               runner up --engines            PostgreSQL and Redis alone
               runner up --simulate           with WhatsApp, Messenger, Instagram, X and LinkedIn on this machine
               DATABASE_URL=… REDIS_URL=… runner up
@@ -44,11 +46,20 @@ struct Up: AsyncParsableCommand {
 
     @Flag(help: "Only the private PostgreSQL and Redis: nothing is migrated or hosted.")
     var engines = false
+
     @Flag(help: "Simulate the providers, too, with a channel of the demo organisation connected to each.")
     var simulate = false
 
     @Option(help: "Where the simulated providers listen.")
     var simulatePort = SimulateCommand.usualPort
+
+    @Option(
+        name: .customLong("processes"),
+        defaultAsFlag: .group,
+        parsing: .next,
+        help: "A process for each group behind a gateway, or with =function for each function."
+    )
+    var shape: Split.Shape? = nil
 
     @Flag(help: "Build and run with optimisation.")
     var release = false
@@ -77,6 +88,7 @@ struct Up: AsyncParsableCommand {
         options.release = release
         options.watch = watch
         options.engines = engines
+        options.shape = shape.map { $0 == .group ? .perGroup : .perFunction } ?? .together
         let status: Int32
         do {
             let plan = try UpPlan(options, environment: environment)
@@ -98,8 +110,8 @@ struct Up: AsyncParsableCommand {
                         let secrets = try Self.secrets(state, environment).values
                         return try await lines + stage.open(addresses, demo, environment.merging(secrets) { $1 })
                     },
-                    host: { addresses, generation in
-                        try launch(
+                    hosts: { addresses, generation in
+                        let alone = try launch(
                             generation,
                             addresses,
                             plan: plan,
@@ -107,8 +119,10 @@ struct Up: AsyncParsableCommand {
                             selection: selection,
                             environment: environment
                         )
+                        guard plan.shape != .together else { return [alone] }
+                        return try Split(plan, bundle.manifest()).launches(alone, state: state)
                     },
-                    inFlight: { InFlight.read(path: $0.inFlight) },
+                    inFlight: { InFlight.read(path: $0) },
                     engines: { addresses in try Self.announce(addresses, state: state, environment: environment) },
                     banner: { _ in banner(plan, demo: demo, state: state, mails: Self.mailFolder(state, environment)) }
                 ),
@@ -139,7 +153,6 @@ struct Up: AsyncParsableCommand {
         }
         environment["DATABASE_URL"] = addresses.database
         environment["REDIS_URL"] = addresses.redis
-        environment["RUNNER_INFLIGHT"] = generation.inFlight
         environment["PORT"] = String(plan.port)
         if environment["PUBLIC_URL"] == nil { environment["PUBLIC_URL"] = "http://localhost:\(plan.port)" }
         environment["MAIL_DIR"] = Self.mailFolder(state, environment)
@@ -148,8 +161,15 @@ struct Up: AsyncParsableCommand {
         }
         // Receivers of webhooks that are tried out on this machine.
         if environment["EGRESS_ALLOW"] == nil { environment["EGRESS_ALLOW"] = "127.0.0.0/8, ::1" }
+        // Swift's own takes seconds to find the stack of a trap, and so long nobody serves.
+        if environment["SWIFT_BACKTRACE"] == nil { environment["SWIFT_BACKTRACE"] = "enable=no" }
         // Never the owner's URL: the host can't do more than the application's role may.
         environment["DATABASE_OWNER_URL"] = nil
+        // What hosts write goes through this process to the terminal, if there is one.
+        if isatty(STDOUT_FILENO) == 1, environment["NODE_ENV"] != "production" {
+            if (environment["LOG_FORMAT"] ?? "").isEmpty { environment["LOG_FORMAT"] = "pretty" }
+            if environment["NO_COLOR"] == nil { environment["CLICOLOR_FORCE"] = "1" }
+        }
         try Self.keep(addresses, state)
         return HostLaunch(
             executable: generation.executable,

@@ -14,13 +14,15 @@ package struct Launch: Sendable {
     package var input: String?
     /// The file that output and errors are added to; `nil` lets the child write where this process does.
     package var log: String?
+    /// A descriptor of this process that output and errors go to where there is no log.
+    package var output: Int32?
     /// The signal that the kernel sends the child when this process dies, however it dies.
     package var deathSignal: String = "KILL"
     /// The user to become, when this process is root and the child refuses to be.
     package var user: String?
     /// A descriptor of this process that the child finds under the number 3.
     package var control: Int32?
-    /// One that it finds under the number 4. Of this process both have numbers from 10 upwards.
+    /// One that it finds under the number 4. Of this process all three have numbers from 10 upwards.
     package var socket: Int32?
 
     package init(name: String, executable: String, arguments: [String], environment: [String: String]) {
@@ -156,6 +158,9 @@ private func spawn(_ launch: Launch) throws(FleetError) -> pid_t {
     if let log = launch.log {
         posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    } else if let output = launch.output {
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, output, 2)
     }
     if let control = launch.control { posix_spawn_file_actions_adddup2(&actions, control, 3) }
     if let socket = launch.socket { posix_spawn_file_actions_adddup2(&actions, socket, 4) }

@@ -4,6 +4,37 @@ import Foundation
 /// them waits instead of being refused.
 final class Listener: Sendable {
     let descriptor: Int32
+    private let path: String?
+
+    /// Listens on a unix socket that nobody but this user may connect to.
+    ///
+    /// - Throws: ``FleetError`` when it can't be made.
+    init(path: String) throws(FleetError) {
+        func fault() -> FleetError { FleetError("could not listen on \(path): \(String(cString: strerror(errno)))") }
+        guard path.utf8.count <= ServerPlaces.longestSocketPath else {
+            throw FleetError("the path of a socket is too long: \(path)")
+        }
+        let descriptor = Descriptors.high(
+            socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        )
+        guard descriptor >= 0 else { throw fault() }
+        unlink(path)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+        guard bound, chmod(path, 0o600) == 0, listen(descriptor, 1024) == 0 else {
+            let fault = fault()
+            close(descriptor)
+            throw fault
+        }
+        self.descriptor = descriptor
+        self.path = path
+    }
 
     /// Listens on the port of the loopback address.
     ///
@@ -32,9 +63,13 @@ final class Listener: Sendable {
             throw FleetError("port \(port) \(reason)", remedy: "stop it, or choose another: --port")
         }
         self.descriptor = descriptor
+        path = nil
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if let path { unlink(path) }
+    }
 }
 
 enum Descriptors {

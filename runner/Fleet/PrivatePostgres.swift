@@ -52,9 +52,11 @@ package struct PrivatePostgres: PrivateServer {
         var launch = Launch(
             name: name,
             executable: programs.path(of: "postgres"),
+            // Connections enough for a process for each function; those that nobody makes cost next to nothing.
             arguments: [
                 "-D", places.postgresData, "-k", places.postgresSockets, "-p", "\(port)",
-                "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "logging_collector=off",
+                "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=500",
+                "-c", "logging_collector=off",
                 "-c", "log_destination=stderr", "-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "jit=off",
             ],
             environment: Self.environment

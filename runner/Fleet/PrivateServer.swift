@@ -95,7 +95,7 @@ package struct ServerPlaces: Sendable, Equatable {
         }
     }
 
-    private static func shortFolder(_ fingerprint: String, environment: [String: String]) throws(FleetError) -> String {
+    static func shortFolder(_ fingerprint: String, environment: [String: String]) throws(FleetError) -> String {
         var folder = "/tmp/delightchat-\(geteuid())-\(fingerprint)"
         if let runtime = environment["XDG_RUNTIME_DIR"], access(runtime, W_OK) == 0 {
             let candidate = "\(runtime)/delightchat-\(fingerprint)"

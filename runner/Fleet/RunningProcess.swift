@@ -2,9 +2,10 @@ package import Foundation
 
 /// A process of a running `runner up`.
 package struct RunningProcess: Sendable, Equatable {
-    /// `supervisor`, `host`, `postgres`, `redis`, or the tool of a reload: `build`, `check`, `migrate`.
+    /// `supervisor`, `host` or `gateway` with the groups or functions behind it, `postgres`, `redis`, or the tool of a reload:
+    /// `build`, `check`, `migrate`.
     package let name: String
-    /// Of a host: 1 for the build that it all began with.
+    /// Of a host or the gateway: 1 for what it all began with, more for each reload and restart.
     package let generation: Int?
     package let pid: pid_t
     package let since: Date
@@ -32,9 +33,9 @@ package struct RunningProcess: Sendable, Equatable {
             let pages = memory.split(separator: " ").dropFirst().first.flatMap({ Int($0) }),
             let booted = Self.booted
         else { return nil }  // Gone meanwhile.
-        let parts = name.split(separator: "-", maxSplits: 1)
-        self.name = String(parts.first ?? "")
-        generation = parts.count > 1 ? Int(parts[1]) : nil
+        let parts = name.split(separator: "-")
+        generation = parts.count > 1 ? parts.last.flatMap { Int($0) } : nil
+        self.name = generation == nil ? name : parts.dropLast().joined(separator: "-")
         self.pid = pid
         since = Date(timeIntervalSince1970: booted + Double(record.startTicks) / Double(sysconf(Int32(_SC_CLK_TCK))))
         residentBytes = pages * sysconf(Int32(_SC_PAGESIZE))

@@ -13,8 +13,8 @@ package struct StateFolder: Sendable, Equatable {
     package var lock: String { "\(path)/lock" }
     /// Secrets made for this checkout, readable by its owner alone.
     package var secrets: String { "\(path)/env" }
-    /// Which functions are running in the host of a generation; written by the host, read after its death.
-    package func inFlight(_ generation: Int) -> String { "\(path)/run/inflight-\(generation)" }
+    /// Which functions are running in the host of that name and generation; written by the host, read after its death.
+    func inFlight(_ host: String, _ generation: Int) -> String { "\(path)/run/inflight-\(host)-\(generation)" }
     /// A build under a name of its own, so that it stays when the next one replaces the product.
     package func executable(_ generation: Int) -> String { "\(path)/run/runner-\(generation)" }
     /// Holds the command `runner` alone, for PATH.
@@ -23,6 +23,8 @@ package struct StateFolder: Sendable, Equatable {
     package var mail: String { "\(path)/mail" }
     /// Files of received messages.
     package var attachments: String { "\(path)/attachments" }
+    /// By which commands talk to the supervisor.
+    var control: String { "\(path)/run/control" }
     package var postgres: String { "\(path)/postgres" }
     package var redis: String { "\(path)/redis" }
 
@@ -86,21 +88,44 @@ package struct StateFolder: Sendable, Equatable {
         return link(program, name) == 0 ? name : program
     }
 
-    /// Removes the files of a generation that has no host any more, except a program that another one runs.
-    func discard(_ generation: Generation, keeping program: String?) {
-        unlink(generation.inFlight)
-        let isOurs = generation.executable == executable(generation.number)
-        if isOurs, generation.executable != program { unlink(generation.executable) }
+    /// Removes the builds that no host runs any more.
+    func forgetExecutables(except used: Set<String>) {
+        for name in runtimeFiles where name.hasPrefix("runner-") && !used.contains("\(path)/run/\(name)") {
+            unlink("\(path)/run/\(name)")
+        }
     }
 
     /// Removes what an earlier supervisor's generations left.
     func forgetGenerations() {
-        // No folder, nothing in it.
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/run")) ?? []
-        where name.hasPrefix("runner-") || name.hasPrefix("inflight-") {
+        let prefixes = ["runner-", "inflight-", Self.socketPrefix]
+        for name in runtimeFiles where prefixes.contains(where: { name.hasPrefix($0) }) {
             unlink("\(path)/run/\(name)")
         }
     }
+
+    private var runtimeFiles: [String] {
+        // No folder, nothing in it.
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/run")) ?? []
+    }
+
+    private static let socketPrefix = "host-"
+
+    /// Where the hosts of these names listen, by name: below the folder, unless a socket's path would be too long there.
+    package func sockets(
+        _ names: [String],
+        environment: [String: String]
+    ) throws(FleetError) -> [String: String] {
+        let files = names.map { "\(Self.socketPrefix)\($0).sock" }
+        let longest = files.map(\.utf8.count).max() ?? 0
+        var folder = "\(path)/run"
+        if folder.utf8.count + 1 + longest > ServerPlaces.longestSocketPath {
+            folder = try ServerPlaces.shortFolder(fingerprint, environment: environment)
+        }
+        return Dictionary(uniqueKeysWithValues: zip(names, files.map { "\(folder)/\($0)" }))
+    }
+
+    /// Tells the supervisor that runs here a line; false when none listens.
+    package func tell(_ line: String) -> Bool { ControlPipe.tell(line, self) }
 
     /// Keeps a log from growing for ever: above 10 MiB it becomes `NAME.log.1`, whose predecessor goes.
     package func rotateLog(of name: String) {

@@ -12,18 +12,22 @@ struct Reload {
     var task: Task<Void, Never>?
     /// What the task waits for.
     var tool: ChildProcess?
-    /// A new host that doesn't serve yet.
+    /// The new generation, while its hosts take their places one after another.
+    var swapping: Generation?
+    /// Those of its hosts that are still to be started.
+    var queue: [HostLaunch] = []
+    /// The one that was started and doesn't serve yet.
     var next: HostProcess?
+    /// What is started anew as it is; `nil` where something has changed.
+    var restarted: String?
+    /// All names of the new generation.
+    var names: Set<String> = []
     /// Old ones that serve the last requests of their connections.
     var retiring: [HostProcess] = []
-    /// The old one that accepts still, though the new one could.
-    var holder: HostProcess?
     /// Counts generations, those that never served too.
     var number = 1
     var began = ContinuousClock.now
     var buildTook: Duration?
-    /// Whether any host has served; before, a fault ends `runner up`.
-    var hasServed = false
 }
 
 // MARK: - Changes
@@ -37,7 +41,6 @@ extension Supervisor {
         return Generation(
             number: 1,
             executable: plan.watches ? state.keep(tools.executable, generation: 1) : tools.executable,
-            inFlight: state.inFlight(1),
             product: FileStamp(tools.executable),
             manifest: FileStamp("\(state.root)/\(SourceTree.manifest)")
         )
@@ -51,8 +54,7 @@ extension Supervisor {
 
     /// Begins with what has changed, unless one is on its way: then it follows.
     func startReload() {
-        if isReady { reload.hasServed = true }
-        guard reload.hasServed, !isStopping, reload.task == nil, reload.next == nil, !reload.pending.isEmpty else {
+        guard isWelcome, !isStopping, reload.task == nil, reload.swapping == nil, !reload.pending.isEmpty else {
             return
         }
         let paths = reload.pending.sorted()
@@ -69,8 +71,9 @@ extension Supervisor {
         }
     }
 
-    /// Ends what a reload is doing; its host, if it has one, too.
+    /// Ends what a reload is doing; its next host, if it has one, too.
     func stopReload() {
+        (reload.swapping, reload.queue) = (nil, [])
         reload.next?.process.signal(SIGKILL)
         guard let tool = reload.tool else { return }
         // The build ends the compilers that it has started.
@@ -83,7 +86,7 @@ extension Supervisor {
 extension Supervisor {
     /// - Throws: what stands in the way, as a sentence; a stop throws nothing.
     private func renew(for paths: [String]) async throws {
-        guard let current = generation, let addresses, let listener else { return }
+        guard let current = generation, let addresses else { return }
         let tools = steps.reload
         if reload.needsBuild {
             guard try await build(paths) else { return }
@@ -95,28 +98,25 @@ extension Supervisor {
         let next = Generation(
             number: number,
             executable: isRebuilt ? state.keep(tools.product, generation: number) : current.executable,
-            inFlight: state.inFlight(number),
             product: isRebuilt ? FileStamp(tools.product) : current.product,
             manifest: FileStamp("\(state.root)/\(SourceTree.manifest)")
         )
-        if !isRebuilt, next.manifest == current.manifest, !isWaitingForChange {
+        if !isRebuilt, next.manifest == current.manifest, !members.contains(where: \.isGivenUp) {
             console.note("the program is the same as before")
             return
         }
         reload.number = number
         var isStarted = false
-        defer { if !isStarted { discard(next) } }
+        defer { if !isStarted { forgetExecutables() } }
         guard try await check(next.executable) else { return }
         if isRebuilt { guard try await migrate(next.executable, addresses) else { return } }
         guard !isStopping else { return }
 
-        let command = try steps.host(addresses, next)
-        let started = try await HostProcess(command, next, on: listener, state: state)
+        let commands = try steps.hosts(addresses, next)
         isStarted = true
-        reload.next = started
-        attend(started)
-        if isStopping { started.process.signal(SIGKILL) }
-        after(Self.patience, .nextIsTooSlow(started))
+        reload.names = Set(commands.map(\.name))
+        // They follow once this task has ended.
+        (reload.swapping, reload.queue, reload.restarted) = (next, commands, nil)
     }
 
     private func build(_ paths: [String]) async throws -> Bool {
@@ -172,7 +172,9 @@ extension Supervisor {
     }
 
     private var meanwhile: String {
-        isWaitingForChange ? "nothing serves until that is mended" : "the old host serves on"
+        if members.count > 1 { return "the old ones serve on" }
+        return members.contains(where: \.isGivenUp)
+            ? "nothing serves until that is mended" : "the old host serves on"
     }
 
     private func show(_ output: String) {
@@ -199,66 +201,144 @@ extension Supervisor {
     }
 }
 
-// MARK: - From the old host to the new one
+// MARK: - From the old hosts to the new ones
 
 extension Supervisor {
+    /// Starts one host, or all, anew as they are.
+    func restart(_ name: String?) async {
+        guard var next = generation, let addresses, name == nil || members.contains(where: { $0.name == name }) else {
+            console.warn("there is no host \(name ?? "") to restart")
+            return
+        }
+        let title = name.map(Member.title) ?? (members.count > 1 ? "all" : Member.title(HostLaunch.only))
+        guard !isStopping, isWelcome, reload.task == nil, reload.swapping == nil else {
+            console.warn("\(title) can't be restarted while something else changes")
+            return
+        }
+        reload.number += 1
+        next.number = reload.number
+        (reload.began, reload.buildTook) = (.now, nil)
+        do {
+            let commands = try steps.hosts(addresses, next).filter { name == nil || $0.name == name }
+            (reload.swapping, reload.queue, reload.restarted) = (next, commands, title)
+        } catch {
+            return console.fail("\(error); \(meanwhile)")
+        }
+        await startNext()
+    }
+
+    /// Starts the next of the hosts that take their places one after another; after the last one all is done.
+    func startNext() async {
+        guard !isStopping, reload.next == nil, let generation = reload.swapping else { return }
+        guard !reload.queue.isEmpty else { return finishReload(generation) }
+        let command = reload.queue.removeFirst()
+        do {
+            if !members.contains(where: { $0.name == command.name }) {
+                members.append(try member(for: command, generation, isShared: true))
+            }
+            guard let index = members.firstIndex(where: { $0.name == command.name }) else { return }
+            let listener = try members[index].listener ?? listener(for: command)
+            members[index].listener = listener
+            let log = members[index].log
+            let started = try await HostProcess(command, generation, on: listener, log: log, state: state)
+            reload.next = started
+            attend(started)
+            if isStopping { started.process.signal(SIGKILL) }
+            after(Self.patience, .nextIsTooSlow(started))
+        } catch {
+            abandonReload("\(error)")
+        }
+    }
+
     /// The old one is told; it leaves new connections to the new one and serves the last requests of its own.
     func swap(to new: HostProcess) {
         reload.next = nil
-        guard !isStopping else {
+        guard !isStopping, let index = members.firstIndex(where: { $0.name == new.name }) else {
             reload.retiring.append(new)
             return
         }
-        let (old, wasReady) = (host, isReady)
-        host = new
-        generation = new.generation
-        hostRestarts = RestartPolicy()
-        (isReady, isWaitingForChange) = (true, false)
-        let built = reload.buildTook.map { ", \($0.readable) of them building" } ?? ""
-        console.note("reloaded in \((ContinuousClock.now - reload.began).readable)\(built)")
-        if let old {
-            reload.retiring.append(old)
-            if wasReady {
-                // Where an older one accepts still, this one never has.
-                reload.holder = reload.holder ?? old
-                old.retire()
-            } else {
-                old.process.signal(SIGTERM)
-            }
-            after(drainLimit, .retiredTooLong(old))
+        let old = members[index]
+        members[index].process = new
+        members[index].starts += 1
+        members[index].generation = new.generation
+        members[index].restarts = RestartPolicy()
+        (members[index].isReady, members[index].isGivenUp) = (true, false)
+        if let process = old.process {
+            // Where an older one accepts still, this one never has.
+            if old.isReady { members[index].holder = old.holder ?? process }
+            retire(old)
         }
-        if reload.holder == nil { new.accept() }
+        if members[index].holder == nil { new.accept() }
+    }
+
+    private func retire(_ member: Member) {
+        guard let old = member.process else { return }
+        reload.retiring.append(old)
+        if member.isReady { old.retire() } else { old.process.signal(SIGTERM) }
+        after(drainLimit, .retiredTooLong(old))
+    }
+
+    private func finishReload(_ new: Generation) {
+        let took = (ContinuousClock.now - reload.began).readable
+        reload.swapping = nil
+        if let restarted = reload.restarted {
+            console.note("restarted \(restarted) in \(took)")
+        } else {
+            generation = new
+            let built = reload.buildTook.map { ", \($0.readable) of them building" } ?? ""
+            console.note("reloaded in \(took)\(built)")
+            // What functions.yaml has no more.
+            for gone in members where !reload.names.contains(gone.name) { retire(gone) }
+            members.removeAll { !reload.names.contains($0.name) }
+        }
+        startReload()
+    }
+
+    private func abandonReload(_ reason: String) {
+        let swapped = members.count { $0.generation.number == reload.swapping?.number && $0.process != nil }
+        (reload.swapping, reload.queue) = (nil, [])
+        // New places that nobody has taken.
+        members.removeAll { $0.process == nil && $0.starts == 0 && !$0.isGivenUp }
+        forgetExecutables()
+        guard !isStopping else { return }
+        console.fail("\(reason); \(meanwhile)")
+        if swapped > 0 { console.note("\(swapped) of \(members.count) hosts are new ones") }
         startReload()
     }
 
     func nextEnded(_ ended: HostProcess, _ status: ProcessEnd) {
         reload.next = nil
-        discard(ended.generation)
-        guard !isStopping else { return }
-        console.fail("the new host ended before it was ready (\(status)); \(meanwhile)")
-        startReload()
+        unlink(ended.inFlight)
+        abandonReload("the new \(ended.name) ended before it was ready (\(status))")
     }
 
     func giveUp(_ slow: HostProcess) {
-        console.fail("the new host was not ready after \(Self.patience.readable)")
+        console.fail("the new \(slow.name) was not ready after \(Self.patience.readable)")
         slow.process.signal(SIGKILL)
     }
 
     /// Lets the new host accept, as the old one does no more.
-    func handOver() {
-        reload.holder = nil
-        if isReady { host?.accept() }
+    func handOver(from old: HostProcess) {
+        guard let index = members.firstIndex(where: { $0.holder === old }) else { return }
+        members[index].holder = nil
+        if members[index].isReady { members[index].process?.accept() }
     }
 
     func retiredEnded(_ ended: HostProcess) {
-        if ended === reload.holder { handOver() }
+        handOver(from: ended)
         reload.retiring.removeAll { $0 === ended }
-        discard(ended.generation)
+        unlink(ended.inFlight)
+        forgetExecutables()
     }
 
-    /// Removes what only this generation needed: one after a change of functions.yaml runs the program of the one before.
-    private func discard(_ old: Generation) {
-        guard old.number != generation?.number else { return }
-        state.discard(old, keeping: generation?.executable)
+    /// Removes the builds that nobody runs any more, nor is to.
+    private func forgetExecutables() {
+        var used: Set<String> = []
+        for generation in [generation, reload.swapping, reload.next?.generation] {
+            if let generation { used.insert(generation.executable) }
+        }
+        for member in members { used.insert(member.generation.executable) }
+        for old in reload.retiring { used.insert(old.generation.executable) }
+        state.forgetExecutables(except: used)
     }
 }

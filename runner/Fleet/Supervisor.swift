@@ -1,7 +1,8 @@
 import Foundation
 
-/// Runs a checkout: its private servers and the host, restarted when they crash, until it is asked to stop. When the sources or
-/// functions.yaml change, a new host takes the place of the old one as soon as it serves (see `Supervisor+Reload.swift`).
+/// Runs a checkout: its private servers and the host, or several behind a gateway, restarted when they crash, until it is asked
+/// to stop. When the sources or functions.yaml change, new hosts take the places of the old ones, each as soon as it serves (see
+/// `Supervisor+Reload.swift`).
 ///
 /// It handles no request and runs no function, so nothing that a function does can bring it down.
 package actor Supervisor {
@@ -11,6 +12,7 @@ package actor Supervisor {
     let console: Console
     private let environment: [String: String]
     let drainLimit: Duration
+    private let gatewayLead: Duration
     private let watchInterval: Duration
 
     enum Event: Sendable {
@@ -21,13 +23,15 @@ package actor Supervisor {
         case hostMayBeSlow(HostProcess)
         case hostEnded(HostProcess, ProcessEnd)
         case serverEnded(String, ChildProcess, ProcessEnd)
-        case startHost
+        case startHost(String)
         case startServer(String)
+        case gatewayTakesLong
         case drainedTooLong
         case retiredTooLong(HostProcess)
         case changed([String])
         case nextIsTooSlow(HostProcess)
         case reloadEnded
+        case told(String)
     }
 
     private let events: AsyncStream<Event>
@@ -35,22 +39,20 @@ package actor Supervisor {
 
     private var servers: [(program: any PrivateServer, process: ChildProcess, restarts: RestartPolicy)] = []
     var addresses: Addresses?
-    var listener: Listener?
-    /// The build that the host runs, or is started again with after a crash.
+    /// What all hosts run but for those that a reload has swapped already.
     var generation: Generation?
-    var host: HostProcess?
-    var hostRestarts = RestartPolicy()
-    private var hostStarts = 0
-    var isReady = false
-    /// The host ended in a way that only a change can mend.
-    var isWaitingForChange = false
+    /// In the order in which they are started.
+    var members: [Member] = []
+    /// Whether all have served.
+    var isWelcome = false
     var isStopping = false
-    private var result: Int32 = 0
+    private var areHostsAsked = false
+    var result: Int32 = 0
     var reload = Reload()
 
     /// Makes a supervisor that has not started anything yet. `environment` is the caller's, with `.env` merged into it;
-    /// `drainLimit` is how long running functions may go on after the request to stop, `watchInterval` how often the sources are
-    /// looked at.
+    /// `drainLimit` is how long running functions may go on after the request to stop, `gatewayLead` by how much the gateway is asked
+    /// before the hosts behind it unless it ends sooner, `watchInterval` how often the sources are looked at.
     package init(
         _ plan: UpPlan,
         state: StateFolder,
@@ -58,6 +60,7 @@ package actor Supervisor {
         console: Console,
         environment: [String: String],
         drainLimit: Duration = .seconds(30),
+        gatewayLead: Duration = .seconds(1),
         watchInterval: Duration = .milliseconds(500)
     ) {
         self.plan = plan
@@ -66,6 +69,7 @@ package actor Supervisor {
         self.console = console
         self.environment = environment
         self.drainLimit = drainLimit
+        self.gatewayLead = gatewayLead
         self.watchInterval = watchInterval
         (events, send) = AsyncStream.makeStream()
     }
@@ -94,11 +98,14 @@ package actor Supervisor {
         raiseDescriptorLimit()
         // In `runner up | tee log`, Ctrl-C ends tee at once, and what the drain says must not end us.
         signal(SIGPIPE, SIG_IGN)
+        // Without it `runner restart` says that nobody listens.
+        let control = try? ControlPipe(state) { [send] in send.yield(.told($0)) }
         let start = Task { await self.start() }
         let watch = plan.watches ? watchSources() : nil
         for await event in events where await handle(event, start) { break }
         watch?.cancel()
-        listener = nil
+        members = []
+        control?.stop()
         await stopServers()
         signals.stop()
         return withExtendedLifetime(lock) { result }
@@ -113,62 +120,68 @@ package actor Supervisor {
     private func handle(_ event: Event, _ start: Task<Void, Never>) async -> Bool {
         switch event {
         case .started:
-            await startHost()
+            await startHosts()
         case .failed(let message):
             console.fail(message)
             result = 1
+            for member in members { member.process?.process.signal(SIGKILL) }
             return true
         case .signal(let number):
             return await obey(number, start)
         case .hostLine(let source, let line):
             switch line {
-            case "ready" where source === host: welcome(source)
-            case "ready" where source === reload.next: swap(to: source)
-            case "released" where source === reload.holder: handOver()
+            case "ready" where source === reload.next:
+                swap(to: source)
+                await startNext()
+            case "ready": welcome(source)
+            case "released": handOver(from: source)
             default: break
             }
         case .hostMayBeSlow(let slow):
-            if slow === host, !isReady, !isStopping {
-                let time = (ContinuousClock.now - slow.process.began).readable
-                console.note("the host is not ready yet, \(time) after its start")
-                after(.seconds(10), .hostMayBeSlow(slow))
-            }
+            remind(of: slow)
         case .hostEnded(let ended, let status):
             state.forget(ended.process.name)
-            if ended === host { return hostEnded(ended, status) }
+            if let index = index(of: ended) { return hostEnded(index, ended, status) }
             if ended === reload.next { nextEnded(ended, status) } else { retiredEnded(ended) }
             return isOver
         case .serverEnded(let name, let process, let status):
             serverEnded(name, process, status)
-        case .startHost:
-            await startHost()
+        case .startHost(let name):
+            await startHost(name)
         case .startServer(let name):
             await restartServer(name)
+        case .gatewayTakesLong:
+            drainHosts()
         case .drainedTooLong:
-            guard isStopping, let host else { break }
-            console.warn("the host has not ended within \(drainLimit.readable); ending it")
-            tellInFlight(host)
-            host.process.signal(SIGKILL)
+            guard isStopping else { break }
+            for process in members.compactMap(\.process) { end(process, "\(Member.title(process.name)) has") }
         case .retiredTooLong(let old):
             guard reload.retiring.contains(where: { $0 === old }) else { break }
-            console.warn("the old host has not ended within \(drainLimit.readable); ending it")
-            tellInFlight(old)
-            old.process.signal(SIGKILL)
+            end(old, "the old \(old.name) has")
         case .changed(let paths):
             note(changes: paths)
         case .nextIsTooSlow(let slow):
             if slow === reload.next { giveUp(slow) }
         case .reloadEnded:
             reload.task = nil
-            startReload()
+            if reload.swapping == nil { startReload() } else { await startNext() }
             return isOver
+        case .told(let line):
+            await obey(line)
         }
         return false
     }
 
     /// Whether a stop was asked for and nothing is left of hosts and reloads.
-    private var isOver: Bool {
-        isStopping && host == nil && reload.next == nil && reload.retiring.isEmpty && reload.task == nil
+    var isOver: Bool {
+        isStopping && members.allSatisfy { $0.process == nil } && reload.next == nil && reload.retiring.isEmpty
+            && reload.task == nil
+    }
+
+    private func end(_ process: HostProcess, _ subject: String) {
+        console.warn("\(subject) not ended within \(drainLimit.readable); ending it")
+        tellInFlight(process)
+        process.process.signal(SIGKILL)
     }
 
     private func watchSources() -> Task<Void, Never> {
@@ -298,89 +311,7 @@ extension Supervisor {
     }
 }
 
-// MARK: - The host
-
 extension Supervisor {
-    private func startHost() async {
-        guard !isStopping, host == nil, !isWaitingForChange, let addresses else { return }
-        do {
-            let listener = try listener ?? Listener(port: plan.port)
-            self.listener = listener
-            let generation = generation ?? firstGeneration()
-            self.generation = generation
-            let command = try steps.host(addresses, generation)
-            let started = try await HostProcess(command, generation, on: listener, state: state)
-            host = started
-            attend(started)
-            hostStarts += 1
-            isReady = false
-            after(.seconds(3), .hostMayBeSlow(started))
-            // A signal came while it was being started: it drains like one that has served.
-            if isStopping { started.process.signal(SIGTERM) }
-        } catch {
-            if hostStarts == 0 {
-                send.yield(.failed("\(error)"))
-                return
-            }
-            console.fail("\(error)")
-            after(.seconds(1), .startHost)
-        }
-    }
-
-    /// Has its lines and its end told; to be called once it is known what it is.
-    func attend(_ host: HostProcess) {
-        host.read { [send] in send.yield(.hostLine(host, $0)) }
-        Task { [send] in send.yield(.hostEnded(host, await host.process.exit())) }
-    }
-
-    private func welcome(_ host: HostProcess) {
-        let took = (ContinuousClock.now - host.process.began).readable
-        isReady = true
-        if reload.holder == nil { host.accept() }
-        defer { startReload() }
-        guard hostStarts == 1, let addresses else {
-            console.note("the host serves again (\(took) after its start)")
-            return
-        }
-        console.note("ready in \(took)")
-        for line in steps.banner(addresses) { console.plain(line) }
-    }
-
-    private func hostEnded(_ ended: HostProcess, _ status: ProcessEnd) -> Bool {
-        let uptime = ContinuousClock.now - ended.process.began
-        host = nil
-        if isStopping {
-            if status != .exited(0) { console.warn("the host ended with \(status)") }
-            return isOver
-        }
-        switch hostRestarts.decide(status, uptime: uptime) {
-        case .end(let code):
-            if code != 0 { console.fail("the host cannot run as it is (exit status \(code)); not starting it again") }
-            if code != 0, plan.watches, reload.hasServed {
-                console.note("waiting for a change that mends it")
-                isWaitingForChange = true
-                startReload()
-                return false
-            }
-            result = code
-            isStopping = true
-            stopReload()
-            return isOver
-        case .restart(let pause):
-            console.fail("the host crashed after \(uptime.readable): \(status)")
-            tellInFlight(ended)
-            console.note("starting it again in \(pause.readable)")
-            after(pause, .startHost)
-            return false
-        }
-    }
-
-    private func tellInFlight(_ host: HostProcess) {
-        let inFlight = steps.inFlight(host.generation)
-        if inFlight.isEmpty { console.note("nothing was in flight") }
-        for line in inFlight { console.note("in flight: \(line)") }
-    }
-
     func after(_ pause: Duration, _ event: Event) {
         Task { [send] in
             // Never cancelled: an event that comes after the end is read by nobody.
@@ -437,25 +368,46 @@ extension Supervisor {
     /// The first signal drains, the second one ends; during the start, the first one ends.
     private func obey(_ number: Int32, _ start: Task<Void, Never>) async -> Bool {
         if isStopping {
-            console.warn("ending the host at once")
+            console.warn("ending \(members.count > 1 ? "the hosts" : "the host") at once")
             result = 130
-            for running in [host, reload.next] + reload.retiring { running?.process.signal(SIGKILL) }
+            for running in members.map(\.process) + [reload.next] + reload.retiring { running?.process.signal(SIGKILL) }
             reload.tool?.signal(SIGKILL)
             return isOver
         }
         isStopping = true
         stopReload()
-        guard let host else {
+        guard members.contains(where: { $0.process != nil }) else {
             console.note("stopping")
             start.cancel()
             await start.value
-            result = plan.hosts && hostStarts == 0 ? 130 : 0
+            result = plan.hosts && members.isEmpty ? 130 : 0
             return isOver
         }
         let hint = number == SIGINT ? "; Ctrl-C again ends at once" : ""
         console.note("draining, for at most \(drainLimit.readable)\(hint)")
-        host.process.signal(SIGTERM)
+        drain()
         after(drainLimit, .drainedTooLong)
         return false
+    }
+
+    /// Asks all to end. Those behind the gateway serve what it has handed on: they are asked when it has ended, or a while after
+    /// it, when nobody comes any more who isn't being served.
+    func drain() {
+        guard let gateway = members.first(where: \.isGateway)?.process else { return drainHosts() }
+        gateway.process.signal(SIGTERM)
+        after(gatewayLead, .gatewayTakesLong)
+    }
+
+    func drainHosts() {
+        guard isStopping, !areHostsAsked else { return }
+        areHostsAsked = true
+        for member in members where !member.isGateway { member.process?.process.signal(SIGTERM) }
+    }
+
+    /// Does what another terminal asks for: `restart` all or `restart NAME`.
+    private func obey(_ line: String) async {
+        let words = line.split(separator: " ").map(String.init)
+        guard words.first == "restart", words.count <= 2 else { return }
+        await restart(words.dropFirst().first)
     }
 }

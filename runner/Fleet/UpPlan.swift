@@ -13,6 +13,7 @@ package struct UpOptions: Sendable, Equatable {
     package var watch = true
     /// The private servers alone, without a host.
     package var engines = false
+    package var shape = UpPlan.Shape.together
 
     package init() {}
 }
@@ -30,6 +31,13 @@ package struct UpPlan: Sendable, Equatable {
         case given(url: String)
     }
 
+    /// How the functions are spread over processes.
+    package enum Shape: Sendable, Equatable {
+        case together
+        case perGroup
+        case perFunction
+    }
+
     package enum Wipe: Sendable, Equatable {
         case nothing
         case afterAsking
@@ -40,6 +48,7 @@ package struct UpPlan: Sendable, Equatable {
     package let queue: Queue
     package let port: Int
     package let only: [String]
+    package let shape: Shape
     package let wipe: Wipe
     package let seeds: Bool
     package let isRelease: Bool
@@ -92,6 +101,10 @@ package struct UpPlan: Sendable, Equatable {
         if options.engines, !options.only.isEmpty {
             throw FleetError("--engines hosts nothing, and --only says what to host", remedy: "leave one of them out")
         }
+        if options.engines, options.shape != .together {
+            throw FleetError("--engines hosts nothing, and --processes says how", remedy: "leave one of them out")
+        }
+        shape = options.shape
         hosts = !options.engines
         wipe = options.fresh ? (options.yes ? .withoutAsking : .afterAsking) : .nothing
         only = options.only
@@ -105,6 +118,11 @@ package struct UpPlan: Sendable, Equatable {
         }
         if options.fresh, database != .ours { remarks.append("--fresh leaves the database of DATABASE_URL alone") }
         if options.fresh, queue != .ours { remarks.append("--fresh leaves the Redis of REDIS_URL alone") }
+        if database != .ours, options.shape == .perFunction {
+            remarks.append(
+                "each process has connections of its own: the server of DATABASE_URL needs several hundred of them"
+            )
+        }
         self.remarks = remarks
     }
 }

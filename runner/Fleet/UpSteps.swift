@@ -9,18 +9,34 @@ package struct Addresses: Sendable, Equatable {
     package let isRedisOurs: Bool
 }
 
-/// The host as a process.
+/// A host as a process: the only one, or one of several; or the gateway before them.
 package struct HostLaunch: Sendable {
+    /// The name of the only one.
+    package static let only = "host"
+    /// The name of the one that hands requests on to the others.
+    package static let gateway = "gateway"
+
+    package var name: String
     /// An absolute path.
     package var executable: String
     package var arguments: [String]
-    /// The whole environment; the supervisor adds `RUNNER_SUPERVISOR_FD` and `RUNNER_LISTEN_FD`.
+    /// The whole environment; the supervisor adds `RUNNER_SUPERVISOR_FD`, `RUNNER_LISTEN_FD` and `RUNNER_INFLIGHT`.
     package var environment: [String: String]
+    /// The unix socket on which it serves; `nil` is the port.
+    package var socket: String?
 
-    package init(executable: String, arguments: [String], environment: [String: String]) {
+    package init(
+        name: String = HostLaunch.only,
+        executable: String,
+        arguments: [String],
+        environment: [String: String],
+        socket: String? = nil
+    ) {
+        self.name = name
         self.executable = executable
         self.arguments = arguments
         self.environment = environment
+        self.socket = socket
     }
 }
 
@@ -63,10 +79,10 @@ package struct UpSteps: Sendable {
     package var migrate: @Sendable (Addresses) async throws -> [String]
     /// Puts in demo data where there is none; returns lines to show, such as the log-in.
     package var seed: @Sendable (Addresses) async throws -> [String]
-    /// The host's command line and environment.
-    package var host: @Sendable (Addresses, Generation) throws -> HostLaunch
+    /// The hosts' command lines and environments, in the order in which they follow their predecessors.
+    package var hosts: @Sendable (Addresses, Generation) throws -> [HostLaunch]
     /// What a dead host was doing, from the file that it kept: `assign-ticket (request 7f3a…, 12 ms)`.
-    package var inFlight: @Sendable (Generation) -> [String]
+    package var inFlight: @Sendable (_ path: String) -> [String]
     /// Lines to show once the servers run where nothing is hosted; other commands find them from then on.
     package var engines: @Sendable (Addresses) throws -> [String]
     /// Lines to show once the host serves, such as its addresses.
@@ -78,8 +94,8 @@ package struct UpSteps: Sendable {
         inspectRedis: @escaping @Sendable (String) async -> [String],
         migrate: @escaping @Sendable (Addresses) async throws -> [String],
         seed: @escaping @Sendable (Addresses) async throws -> [String],
-        host: @escaping @Sendable (Addresses, Generation) throws -> HostLaunch,
-        inFlight: @escaping @Sendable (Generation) -> [String],
+        hosts: @escaping @Sendable (Addresses, Generation) throws -> [HostLaunch],
+        inFlight: @escaping @Sendable (_ path: String) -> [String],
         engines: @escaping @Sendable (Addresses) throws -> [String] = { _ in [] },
         banner: @escaping @Sendable (Addresses) -> [String]
     ) {
@@ -88,7 +104,7 @@ package struct UpSteps: Sendable {
         self.inspectRedis = inspectRedis
         self.migrate = migrate
         self.seed = seed
-        self.host = host
+        self.hosts = hosts
         self.inFlight = inFlight
         self.engines = engines
         self.banner = banner

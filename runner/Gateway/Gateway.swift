@@ -1,4 +1,5 @@
-import Host
+import Foundation
+package import Host
 package import Logging
 package import Manifest
 import NIOCore
@@ -12,9 +13,7 @@ import UnixSignals
 package struct GatewayOptions: Sendable {
     /// By the name of a group or a function; a function's own is preferred to its group's.
     package var upstreams: [(name: String, address: UpstreamAddress)] = []
-    package var address = "127.0.0.1"
-    /// 0 takes a free one.
-    package var port = 3000
+    package var place = HostOptions.Place.address("127.0.0.1", port: 3000)
     /// How long an upstream that isn't there is waited for.
     package var patience = Duration.seconds(5)
     /// How much longer than functions.yaml lets a function take its answer is waited for.
@@ -59,6 +58,9 @@ package struct Gateway: Sendable {
                 logger: quiet
             )
         )
+        if case .socket(_, let succession) = options.place {
+            succession.whenOver { Task { await group.triggerGracefulShutdown() } }
+        }
         try await group.run()
     }
 
@@ -78,7 +80,7 @@ package struct Gateway: Sendable {
         }
         let connections = OpenConnections()
         let server = try await bind(parts: parts, connections)
-        let draining = draining
+        let (draining, place) = (draining, options.place)
         await withGracefulShutdownHandler {
             await options.onReady(server.localAddress?.port ?? 0)
             // Cancelled: everything is closed at once.
@@ -90,8 +92,7 @@ package struct Gateway: Sendable {
             await connections.empty()
         } onGracefulShutdown: {
             draining.begin()
-            server.close(promise: nil)
-            connections.quiesce()
+            Task { await connections.drain(server, at: place) }
         }
     }
 
@@ -122,7 +123,18 @@ package struct Gateway: Sendable {
                     connections.open(channel)
                 }
             }
-        return try await bootstrap.bind(host: options.address, port: options.port).get()
+        switch options.place {
+        case .address(let host, let port): return try await bootstrap.bind(host: host, port: port).get()
+        case .path(let path):
+            return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        case .socket(let descriptor, let succession):
+            let server = try await bootstrap.serverChannelOption(.autoRead, value: false)
+                .withBoundSocket(descriptor).get()
+            // NIO has listened with a backlog of its own before it read the option.
+            listen(descriptor, HostOptions.backlog)
+            succession.accept(server)
+            return server
+        }
     }
 }
 

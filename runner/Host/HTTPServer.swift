@@ -44,7 +44,14 @@ struct HTTPServer: Service {
                 }
             }
         } onGracefulShutdown: {
-            Task { await drain(server.channel, connections) }
+            Task {
+                await connections.drain(
+                    server.channel,
+                    at: place,
+                    isBehindGateway: isBehindGateway,
+                    patience: patience
+                )
+            }
         }
     }
 
@@ -76,9 +83,7 @@ struct HTTPServer: Service {
                 .bind(descriptor, childChannelInitializer: setUp)
             // NIO has listened with a backlog of its own before it read the option.
             listen(descriptor, backlog)
-            let channel = server.channel
-            // Fails where the server has been closed, and then nothing is to be accepted.
-            succession.whenBegun { channel.setOption(.autoRead, value: true).whenFailure { _ in } }
+            succession.accept(server.channel)
             return server
         }
     }
@@ -106,30 +111,6 @@ struct HTTPServer: Service {
     /// A request that turned out not to be HTTP after its answer had begun.
     private struct BrokenRequest: Error {}
 
-    /// With a successor or a gateway, connections are told `Connection: close` by their next answer, and only those that stay silent are closed.
-    private func drain(_ server: any Channel, _ connections: OpenConnections) async {
-        // Nobody else is to find it any more.
-        if case .path(let path) = place { unlink(path) }
-        if case .socket(_, let succession) = place, succession.isOver {
-            // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
-            try? await server.setOption(.autoRead, value: false).get()  // fails where nothing is accepted any more
-            succession.release()
-            let end = ContinuousClock.now + patience
-            repeat {
-                // Cancelled: what is open is closed at once.
-                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
-            } while ContinuousClock.now < end && !connections.isEmpty
-        } else if isBehindGateway {
-            // Whoever comes meanwhile is served.
-            let began = ContinuousClock.now
-            repeat {
-                // Cancelled: what is open is closed at once.
-                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
-            } while ContinuousClock.now < began + (connections.isEmpty ? .milliseconds(250) : patience)
-        }
-        server.close(promise: nil)
-        connections.quiesce()
-    }
 }
 
 /// The connections of a server from their being accepted on, each of which is asked to end when its time has come.
@@ -163,6 +144,39 @@ package final class OpenConnections: Sendable {
             return Array(state.channels.values)
         }
         for channel in channels { Self.quiesce(channel) }
+    }
+
+    /// Ends a server and its connections.
+    ///
+    /// With a successor or a gateway, connections are told `Connection: close` by their next answer, and only those that stay
+    /// silent for `patience` are closed.
+    package func drain(
+        _ server: any Channel,
+        at place: HostOptions.Place,
+        isBehindGateway: Bool = false,
+        patience: Duration = .seconds(2)
+    ) async {
+        // Nobody else is to find it any more.
+        if case .path(let path) = place { unlink(path) }
+        if case .socket(_, let succession) = place, succession.isOver {
+            // Not closed yet: NIO drops a connection that is being set up in the instant in which its server is closed.
+            try? await server.setOption(.autoRead, value: false).get()  // fails where nothing is accepted any more
+            succession.release()
+            let end = ContinuousClock.now + patience
+            repeat {
+                // Cancelled: what is open is closed at once.
+                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+            } while ContinuousClock.now < end && !isEmpty
+        } else if isBehindGateway {
+            // Whoever comes meanwhile is served.
+            let began = ContinuousClock.now
+            repeat {
+                // Cancelled: what is open is closed at once.
+                guard (try? await Task.sleep(for: .milliseconds(25))) != nil else { break }
+            } while ContinuousClock.now < began + (isEmpty ? .milliseconds(250) : patience)
+        }
+        server.close(promise: nil)
+        quiesce()
     }
 
     /// Waits until the last one is closed; cancelled, it closes them.

@@ -29,7 +29,8 @@ package struct LogLines: LogHandler {
         if environment["NODE_ENV"] == "production" { return .json }
         switch environment["LOG_FORMAT"] {
         case "json": return .json
-        case "pretty": return .pretty(colours: isatty(descriptor) == 1)
+        // Whoever shows the lines on a terminal may stand between it and us.
+        case "pretty": return .pretty(colours: isatty(descriptor) == 1 || environment["CLICOLOR_FORCE"] == "1")
         default: return isatty(descriptor) == 1 ? .pretty(colours: environment["NO_COLOR"] == nil) : .json
         }
     }

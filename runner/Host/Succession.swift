@@ -1,3 +1,4 @@
+package import NIOCore
 import Synchronization
 
 /// How processes that share a listening socket follow one another: only one of them accepts.
@@ -21,7 +22,7 @@ package final class Succession: Sendable {
 
     /// Whether a successor is there. Unlike SIGTERM that gives open connections time to be told so: nobody who keeps one in use
     /// sees it break.
-    var isOver: Bool { state.withLock { $0.isOver } }
+    package var isOver: Bool { state.withLock { $0.isOver } }
 
     /// It is this process's turn to accept.
     package func begin() {
@@ -53,12 +54,18 @@ package final class Succession: Sendable {
     }
 
     /// Calls `act` once this process has a successor, or now if it has.
-    func whenOver(_ act: @escaping @Sendable () -> Void) {
+    package func whenOver(_ act: @escaping @Sendable () -> Void) {
         let isOver = state.withLock { state in
             if !state.isOver { state.end = act }
             return state.isOver
         }
         if isOver { act() }
+    }
+
+    /// Has `server`, which was bound with `autoRead` off, accept once it is this process's turn.
+    package func accept(_ server: any Channel) {
+        // Fails where the server has been closed, and then nothing is to be accepted.
+        whenBegun { server.setOption(.autoRead, value: true).whenFailure { _ in } }
     }
 
     func release() { released() }

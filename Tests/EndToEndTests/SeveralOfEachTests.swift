@@ -1,0 +1,107 @@
+import Foundation
+import Postgres
+import TestSupport
+import Testing
+
+/// Two processes that do the same: two schedulers, and two of every worker.
+@Suite struct SeveralOfEachTests {
+    /// `TEST_SEVERAL_SECONDS=600 runner/test --filter SeveralOfEach` by hand.
+    private static let seconds = ProcessInfo.processInfo.environment["TEST_SEVERAL_SECONDS"].flatMap { Int($0) } ?? 20
+
+    @Test(.timeLimit(.minutes(30)))
+    func everyScheduleFiresOnceForEachOfItsTimesAndNothingIsDoneTwice() async throws {
+        let endpoints = try await RunningHost(hosting: ["--group", "api"])
+        let others: [RunningHost] = try await withThrowingTaskGroup(of: RunningHost.self) { group in
+            for name in ["scheduler", "scheduler", "workers", "workers"] {
+                group.addTask {
+                    try await RunningHost(
+                        database: endpoints.database,
+                        redisURL: endpoints.redisURL,
+                        hosting: ["--group", name]
+                    )
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let acme = try await Organisation.signUp(endpoints.api)
+        let channel = try await acme.channel()
+        let database = endpoints.database
+
+        // A message in each second, and an answer to each.
+        var sent = 0
+        let end = ContinuousClock.now + .seconds(Self.seconds)
+        while ContinuousClock.now < end {
+            sent += 1
+            _ = try await endpoints.api.persistentWebhook(
+                channel,
+                from: "+1555\(1_000_000 + sent)",
+                "Hello",
+                id: "m\(sent)"
+            )
+            let ticket = try await eventually(within: .seconds(60)) {
+                try await acme.tickets().first { $0["status"] as? String == "open" }?["id"] as? String
+            }
+            _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/messages", ["text": "Hi"])
+            _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/close", [:])
+            try await Task.sleep(for: .seconds(1))
+        }
+        _ = try await eventually(within: .seconds(60)) {
+            let count = try await database.integer(
+                "SELECT count(*) AS value FROM messages WHERE direction = 'outbound' AND status = 'delivered'"
+            )
+            return count == sent ? true : nil
+        }
+        for host in others { host.stop() }
+        let jobs = try await finishedFires(endpoints.redisURL)
+        // One that found the one before running was left out, and counted apart.
+        let fires = try await database.texts(
+            "SELECT name || ' ' || (fires + skipped) AS value FROM schedules ORDER BY name"
+        )
+        let missed = try await database.integer(
+            "SELECT missed::int8 AS value FROM schedules WHERE name = 'start-campaigns'"
+        )
+        let received = try await database.integer("SELECT count(*) AS value FROM messages WHERE direction = 'inbound'")
+        let attempts = try await database.integer(
+            "SELECT sum(attempts)::int8 AS value FROM messages WHERE direction = 'outbound'"
+        )
+        endpoints.stop()
+
+        let counted = Dictionary(grouping: jobs, by: \.name).mapValues(\.count)
+        #expect(fires == counted.map { "\($0.key) \($0.value)" }.sorted())
+        let due = jobs.filter { $0.name == "start-campaigns" }.map(\.due).sorted()
+        let first = try #require(due.first)
+        let last = try #require(due.last)
+        #expect(due.allSatisfy { $0.isMultiple(of: 5000) })
+        #expect(Set(due).count == due.count)
+        #expect(due.count + missed == (last - first) / 5000 + 1)
+        #expect(due.count + missed >= Self.seconds / 5)
+        #expect(received == sent)
+        #expect(attempts == sent)
+    }
+
+    private struct Fire {
+        let name: String
+        /// In milliseconds since 1970.
+        let due: Int
+    }
+
+    /// The fires that have ended, by the jobs that are kept of them: a job's id is its schedule and its time.
+    private func finishedFires(_ redisURL: String) async throws -> [Fire] {
+        var fires: [Fire] = []
+        while true {
+            let peek = try await Command.shell(
+                """
+                REDIS_URL='\(redisURL)' '\(Checkout.executable)' queues peek schedules --state completed --limit 1000 \
+                --offset \(fires.count) --json -f '\(Checkout.root)/functions.yaml'
+                """
+            )
+            let jobs = try JSONSerialization.jsonObject(with: Data(peek.output.utf8)) as? [[String: Any]] ?? []
+            for job in jobs {
+                let parts = try #require(job["id"] as? String).split(separator: ":")
+                try #require(parts.count == 3 && parts[0] == "repeat", "\(parts)")
+                fires.append(Fire(name: String(parts[1]), due: try #require(Int(parts[2]))))
+            }
+            if jobs.count < 1000 { return fires }
+        }
+    }
+}
