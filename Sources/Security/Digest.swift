@@ -58,27 +58,7 @@ package enum HMAC {
 
     /// The 20 bytes of HMAC-SHA1 of `message` under `key`, for OAuth 1.0a alone, which knows no better.
     package static func sha1(key: [UInt8], message: [UInt8]) -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: 20)
-        var written = 0
-        // An empty key would be taken for no key; see ``Key``.
-        let key = key.isEmpty ? [0] : key
-        guard
-            EVP_Q_mac(
-                nil,
-                "HMAC",
-                nil,
-                "SHA1",
-                nil,
-                key,
-                key.count,
-                message,
-                message.count,
-                &digest,
-                digest.count,
-                &written
-            ) != nil, written == digest.count
-        else { fatalError("libcrypto has no HMAC-SHA1") }
-        return digest
+        Key(key, sha1Template).digest(of: message[...], length: 20)
     }
 
     /// The 32 bytes of HMAC-SHA256 of the UTF-8 of `message` under the UTF-8 of `key`.
@@ -97,20 +77,16 @@ package enum HMAC {
         // counts references atomically. It is freed once, when nobody has it any more.
         private let context: OpaquePointer
 
-        package init(_ bytes: [UInt8]) {
-            guard let context = EVP_MAC_CTX_new(HMAC.algorithm) else { fatalError("libcrypto has no HMAC") }
+        package convenience init(_ bytes: [UInt8]) {
+            self.init(bytes, HMAC.sha256Template)
+        }
+
+        fileprivate init(_ bytes: [UInt8], _ template: OpaquePointer) {
+            guard let context = EVP_MAC_CTX_dup(template) else { fatalError("libcrypto is out of memory") }
             self.context = context
             // An empty key would be taken for no key, but HMAC pads keys with zeroes: one of them is the same key.
             let bytes = bytes.isEmpty ? [0] : bytes
-            var name = Array("SHA256".utf8CString)
-            let done = name.withUnsafeMutableBufferPointer { name in
-                let parameters = [
-                    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_init(context, bytes, bytes.count, parameters)
-            }
-            guard done == 1 else { fatalError("libcrypto has no HMAC-SHA256") }
+            guard EVP_MAC_init(context, bytes, bytes.count, nil) == 1 else { fatalError("libcrypto takes no key") }
         }
 
         deinit {
@@ -118,8 +94,10 @@ package enum HMAC {
         }
 
         /// The 32 bytes of HMAC-SHA256 of `message` under this key.
-        package func sha256(_ message: ArraySlice<UInt8>) -> [UInt8] {
-            var digest = [UInt8](repeating: 0, count: SHA256.length)
+        package func sha256(_ message: ArraySlice<UInt8>) -> [UInt8] { digest(of: message, length: SHA256.length) }
+
+        fileprivate func digest(of message: ArraySlice<UInt8>, length: Int) -> [UInt8] {
+            var digest = [UInt8](repeating: 0, count: length)
             var written = 0
             guard let copy = EVP_MAC_CTX_dup(context) else { fatalError("libcrypto is out of memory") }
             defer { EVP_MAC_CTX_free(copy) }
@@ -127,11 +105,35 @@ package enum HMAC {
                 EVP_MAC_update(copy, message.baseAddress, message.count) == 1
                     && EVP_MAC_final(copy, &digest, &written, digest.count) == 1
             }
-            guard done, written == SHA256.length else { fatalError("libcrypto has no HMAC-SHA256") }
+            guard done, written == length else { fatalError("libcrypto could not finish an HMAC") }
             return digest
         }
     }
 
-    // Unsafe only in the compiler's eyes; see ``SHA256/algorithm``.
-    nonisolated(unsafe) private static let algorithm = EVP_MAC_fetch(nil, "HMAC", nil)
+    // Contexts that know their digest; each key is put into a copy, since one made anew looks the digest up.
+    //
+    // Unsafe only in the compiler's eyes; they are only ever copied from.
+    nonisolated(unsafe) private static let sha256Template = template(of: "SHA256")
+    nonisolated(unsafe) private static let sha1Template = template(of: "SHA1")
+
+    private static func template(of digest: String) -> OpaquePointer {
+        guard let algorithm = EVP_MAC_fetch(nil, "HMAC", nil), let context = EVP_MAC_CTX_new(algorithm) else {
+            fatalError("libcrypto has no HMAC")
+        }
+        // The parameters keep both pointers: a string that is lent for the call alone would be gone when they are read.
+        let key = Array(OSSL_MAC_PARAM_DIGEST.utf8CString)
+        var name = Array(digest.utf8CString)
+        let done = key.withUnsafeBufferPointer { key in
+            name.withUnsafeMutableBufferPointer { name in
+                let parameters = [
+                    OSSL_PARAM_construct_utf8_string(key.baseAddress, name.baseAddress, 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                // Some key: not every 3.0 copies a context that has none.
+                return EVP_MAC_init(context, [0], 1, parameters)
+            }
+        }
+        guard done == 1 else { fatalError("libcrypto has no HMAC-\(digest)") }
+        return context
+    }
 }
