@@ -240,16 +240,18 @@ extension SupervisorTests {
                 try write("struct A { let b = \(number) }", to: "Sources/A.swift")
                 try #require(await eventually { trial.count("reloaded in") == number }, "\(trial.lines)")
             }
-            try #require(await eventually { text("ended") == "1\n2\n" }, "\(trial.lines)")
+            try #require(await eventually { text("ended")?.hasPrefix("1\n2\n") == true }, "\(trial.lines)")
             let folder = trial.state.path + "/run"
             let isTidy = await eventually {
                 let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-                return names.filter { $0.hasPrefix("runner-") } == ["runner-3"]
+                let builds = names.filter { $0.hasPrefix("runner-") }
+                // One more where the watch came between a file's making and its writing.
+                return builds.count == 1 && Set(builds).isDisjoint(with: ["runner-1", "runner-2"])
             }
             trial.signal(SIGTERM)
             _ = try await run.value
 
-            #expect(isTidy)
+            #expect(isTidy, "\(trial.lines)")
         }
 
         // MARK: -
