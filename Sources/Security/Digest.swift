@@ -1,5 +1,8 @@
 import COpenSSL
 
+// What can't go on here ends the process: without SHA-256 no token and no signature can be checked, and a process out of
+// memory has nothing better to do.
+
 /// SHA-256 (FIPS 180-4) by libcrypto.
 package enum SHA256 {
     /// Bytes in a digest.

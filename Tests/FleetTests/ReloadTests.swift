@@ -240,18 +240,35 @@ extension SupervisorTests {
                 try write("struct A { let b = \(number) }", to: "Sources/A.swift")
                 try #require(await eventually { trial.count("reloaded in") == number }, "\(trial.lines)")
             }
-            try #require(await eventually { text("ended")?.hasPrefix("1\n2\n") == true }, "\(trial.lines)")
-            let folder = trial.state.path + "/run"
-            let isTidy = await eventually {
-                let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-                let builds = names.filter { $0.hasPrefix("runner-") }
-                // One more where the watch came between a file's making and its writing.
-                return builds.count == 1 && Set(builds).isDisjoint(with: ["runner-1", "runner-2"])
-            }
+            try #require(await eventually { text("ended") == "1\n2\n" }, "\(trial.lines)")
+            let isTidy = await eventually { builds() == ["runner-3"] }
             trial.signal(SIGTERM)
             _ = try await run.value
 
-            #expect(isTidy, "\(trial.lines)")
+            #expect(isTidy, "\(builds()) \(trial.lines)")
+        }
+
+        @Test func keepsTheBuildThatIsStillBeingChecked() async throws {
+            let run = try await serve(
+                Trial.Tools(check: "echo x >>$D/checks; while [ -e $D/unchecked ]; do sleep 0.02; done; exit 0")
+            )
+            try write("", to: "linger")
+            try write("struct A { let b = 1 }", to: "Sources/A.swift")
+            try #require(await eventually { text("retired") == "1\n" }, "\(trial.lines)")
+            try write("", to: "unchecked")
+            try write("struct A { let b = 2 }", to: "Sources/A.swift")
+            try #require(await eventually { text("checks") == "x\nx\n" }, "\(trial.lines)")
+
+            // The first host's end tidies up while the third's build waits for its check.
+            try FileManager.default.removeItem(atPath: "\(trial.folder.path)/linger")
+            let isTidy = await eventually { builds() == ["runner-2", "runner-3"] }
+            try FileManager.default.removeItem(atPath: "\(trial.folder.path)/unchecked")
+            let isReloaded = await eventually { trial.count("reloaded in") == 2 }
+            trial.signal(SIGTERM)
+            _ = try await run.value
+
+            #expect(isTidy, "\(builds()) \(trial.lines)")
+            #expect(isReloaded, "\(trial.lines)")
         }
 
         // MARK: -
@@ -268,6 +285,13 @@ extension SupervisorTests {
 
         private func write(_ text: String, to name: String) throws {
             _ = try trial.folder.write(text, to: name)
+        }
+
+        /// The executables that are kept for hosts.
+        private func builds() -> [String] {
+            // Gone with the supervisor: none is kept.
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: trial.state.path + "/run")) ?? []
+            return names.filter { $0.hasPrefix("runner-") }.sorted()
         }
 
         /// What a file in the folder holds; nothing where it isn't there.

@@ -1,8 +1,8 @@
 import Foundation
 import Host
 
-/// A host's or the gateway's end of the line to its supervisor: says when it serves, hears when it may accept and when a successor would, and ends
-/// the process when the supervisor is gone.
+/// A host's or the gateway's end of the line to its supervisor: says when it serves, hears when it may accept and when a
+/// successor would, and ends the process when the supervisor is gone.
 struct SupervisorLink: Sendable {
     private let descriptor: Int32
     private let listener: Int32?

@@ -12,6 +12,8 @@ struct Reload {
     var task: Task<Void, Never>?
     /// What the task waits for.
     var tool: ChildProcess?
+    /// The new generation, from its build until its hosts are started: others end meanwhile, and its build must stay.
+    var preparing: Generation?
     /// The new generation, while its hosts take their places one after another.
     var swapping: Generation?
     /// Those of its hosts that are still to be started.
@@ -106,8 +108,12 @@ extension Supervisor {
             return
         }
         reload.number = number
+        reload.preparing = next
         var isStarted = false
-        defer { if !isStarted { forgetExecutables() } }
+        defer {
+            reload.preparing = nil
+            if !isStarted { forgetExecutables() }
+        }
         guard try await check(next.executable) else { return }
         if isRebuilt { guard try await migrate(next.executable, addresses) else { return } }
         guard !isStopping else { return }
@@ -334,7 +340,7 @@ extension Supervisor {
     /// Removes the builds that nobody runs any more, nor is to.
     private func forgetExecutables() {
         var used: Set<String> = []
-        for generation in [generation, reload.swapping, reload.next?.generation] {
+        for generation in [generation, reload.preparing, reload.swapping, reload.next?.generation] {
             if let generation { used.insert(generation.executable) }
         }
         for member in members { used.insert(member.generation.executable) }

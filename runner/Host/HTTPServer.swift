@@ -110,7 +110,6 @@ struct HTTPServer: Service {
 
     /// A request that turned out not to be HTTP after its answer had begun.
     private struct BrokenRequest: Error {}
-
 }
 
 /// The connections of a server from their being accepted on, each of which is asked to end when its time has come.
