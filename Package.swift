@@ -80,7 +80,8 @@ let package = Package(
         floor("Cron"),
         floor("Queue", ["Redis", "Security", "Cron", logging], embedding: "Scripts"),
         floor("Schema", ["Postgres", "Security", logging], embedding: "Migrations"),
-        floor("Functions", ["Postgres", "Redis", "Queue", "Security", logging]),
+        floor("JSON"),
+        floor("Functions", ["JSON", "Postgres", "Redis", "Queue", "Security", logging]),
         floor(
             "Egress",
             [
@@ -88,7 +89,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ]
         ),
-        floor("Connectors", ["Egress", "Security", logging]),
+        floor("Connectors", ["Egress", "JSON", "Security", logging]),
         floor(
             "Storage",
             [

@@ -1,31 +1,12 @@
 import Foundation
+import JSON
 
 extension JSONValue {
-    /// Reads a webhook's body; `nil` when it is no JSON object.
+    /// Reads a webhook's body or an answer; `nil` when it is no JSON object.
     init?(body: [UInt8]) {
-        // Not by Codable, which tries each type in turn: a webhook of a thousand events is to be answered at once.
-        guard let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any] else { return nil }
-        self.init(any: object)
-    }
-
-    private init(any value: Any) {
-        switch value {
-        case let text as String: self = .string(text)
-        case let members as [String: Any]: self = .object(members.mapValues(JSONValue.init(any:)))
-        case let elements as [Any]: self = .array(elements.map(JSONValue.init(any:)))
-        case let number as NSNumber: self = Self.number(number)
-        default: self = .null
-        }
-    }
-
-    private static func number(_ number: NSNumber) -> JSONValue {
-        // Told apart by how they are held: a Double would take 64-bit ids for their neighbours.
-        switch String(cString: number.objCType) {
-        case "c", "B": .bool(number.boolValue)
-        case "d", "f": .number(number.doubleValue)
-        case "Q": Int64(exactly: number.uint64Value).map(JSONValue.integer) ?? .string(number.stringValue)
-        default: .integer(number.int64Value)
-        }
+        // Deeper than anything that a provider sends: what isn't understood of a webhook is kept, not refused.
+        guard let json = try? JSON.parse(body, levels: 512), case .object = json else { return nil }
+        self.init(json)
     }
 
     /// A member of an object.
@@ -81,15 +62,6 @@ extension JSONValue {
         // Until the year 2286.
         guard !milliseconds.overflow, (0...9_999_999_999_999).contains(milliseconds.partialValue) else { return nil }
         return Date(timeIntervalSince1970: Double(milliseconds.partialValue) / 1000)
-    }
-
-    /// Compact JSON text, members by name.
-    var text: String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // A number that isn't finite is the only thing that can't be written, and no JSON text has one.
-        guard let data = try? encoder.encode(self) else { return "null" }
-        return String(decoding: data, as: UTF8.self)
     }
 
     /// The same without U+0000 and without what lies deeper than so many levels.

@@ -1,5 +1,7 @@
-/// Any JSON value of a webhook that is passed on without being understood.
-package enum JSONValue: Sendable, Hashable, Codable {
+import JSON
+
+/// Any JSON value of a webhook or a provider's answer, looked into by name; numbers are told apart by how they are written.
+package enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -8,35 +10,50 @@ package enum JSONValue: Sendable, Hashable, Codable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {  // the next type is tried instead
-            self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {  // likewise
-            self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {  // likewise
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {  // likewise
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {  // likewise
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
+    init(_ json: JSON) {
+        switch json {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .number(let text): self = Self.number(spelled: text)
+        case .string(let value): self = .string(value)
+        case .array(let elements): self = .array(elements.map(JSONValue.init))
+        case .object(let members):
+            self = .object(
+                Dictionary(members.map { ($0.name, JSONValue($0.value)) }, uniquingKeysWith: { _, last in last })
+            )
         }
     }
 
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
+    /// A Double would take 64-bit ids for their neighbours; what neither type holds is kept as it is written.
+    private static func number(spelled text: String) -> JSONValue {
+        if let integer = Int64(text) { return .integer(integer) }
+        guard text.utf8.contains(where: { [0x2E, 0x65, 0x45].contains($0) }), let value = Double(text), value.isFinite
+        else { return .string(text) }
+        return .number(value)
+    }
+
+    /// Compact JSON text, members by name.
+    package var text: String {
+        var writer = JSONWriter()
+        write(to: &writer)
+        return writer.text
+    }
+
+    private func write(to writer: inout JSONWriter) {
         switch self {
-        case .null: try container.encodeNil()
-        case .bool(let value): try container.encode(value)
-        case .integer(let value): try container.encode(value)
-        case .number(let value): try container.encode(value)
-        case .string(let value): try container.encode(value)
-        case .array(let value): try container.encode(value)
-        case .object(let value): try container.encode(value)
+        case .null: writer.null()
+        case .bool(let value): writer.bool(value)
+        case .integer(let value): writer.integer(value)
+        case .number(let value): writer.number(value)
+        case .string(let value): writer.string(value)
+        case .array(let elements): writer.array { for element in elements { element.write(to: &$0) } }
+        case .object(let members):
+            writer.object {
+                for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+                    $0.name(name)
+                    value.write(to: &$0)
+                }
+            }
         }
     }
 

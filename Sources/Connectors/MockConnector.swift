@@ -19,21 +19,17 @@ struct MockConnector: Connector {
     }
 
     func events(in webhook: Webhook, for account: ChannelAccount) throws(WebhookFault) -> [InboundEvent] {
-        let form: Form
-        do {
-            form = try JSONDecoder().decode(Form.self, from: Data(webhook.body))
-        } catch {
-            throw .badFormat(Self.explanation(of: error))
+        guard let body = JSONValue(body: webhook.body) else {
+            throw .badFormat("is not the JSON object of a mock channel")
         }
+        let form = try Form(body)
         let sender = try sender(of: form)
         guard let externalId = form.messageId?.withoutNull, !externalId.isEmpty else {
             throw .badFormat("has no messageId")
         }
         guard externalId.utf8.count <= 1024 else { throw .badFormat("has a messageId of more than 1024 bytes") }
         guard let text = form.message?.withoutNull else { throw .badFormat("has no message") }
-        if let metadata = form.metadata, metadata != .null {
-            guard case .object = metadata else { throw .badFormat("has metadata that is no object") }
-        }
+        if let metadata = form.metadata, !metadata.isObject { throw .badFormat("has metadata that is no object") }
         return [
             .message(
                 InboundMessage(
@@ -42,7 +38,7 @@ struct MockConnector: Connector {
                     text: text,
                     // The agent must see that something came.
                     attachments: text.isEmpty ? [Attachment(type: "unsupported")] : [],
-                    metadata: form.metadata == .null ? nil : form.metadata?.storable
+                    metadata: form.metadata?.storable
                 )
             )
         ]
@@ -69,13 +65,24 @@ struct MockConnector: Connector {
         }
     }
 
-    private struct Form: Decodable {
+    private struct Form {
         let senderPhone: String?
         let senderHandle: String?
         let senderName: String?
         let message: String?
         let messageId: String?
         let metadata: JSONValue?
+
+        init(_ body: JSONValue) throws(WebhookFault) {
+            func text(_ name: String) throws(WebhookFault) -> String? {
+                guard let value = body[name] else { return nil }
+                guard case .string(let text) = value else { throw .badFormat("has a \(name) of another type") }
+                return text
+            }
+            (senderPhone, senderHandle) = (try text("senderPhone"), try text("senderHandle"))
+            (senderName, message) = (try text("senderName"), try text("message"))
+            (messageId, metadata) = (try text("messageId"), body["metadata"])
+        }
     }
 
     private enum Outcome {
@@ -114,12 +121,8 @@ struct MockConnector: Connector {
     }
 
     private func outcome(in settings: [UInt8]) -> Outcome {
-        struct Settings: Decodable {
-            let outcome: JSONValue?
-        }
         // Settings are checked when they are set; what can't be read is as good as none.
-        let settings = try? JSONDecoder().decode(Settings.self, from: Data(settings))
-        switch settings?.outcome {
+        switch JSONValue(body: settings)?["outcome"] {
         case .string("recipient"): return .recipient
         case .string("channel"): return .channel
         case .object(let members):
@@ -127,12 +130,5 @@ struct MockConnector: Connector {
             return .retry(Int(clamping: times))
         default: return .ok
         }
-    }
-
-    private static func explanation(of error: any Error) -> String {
-        guard let error = error as? DecodingError, case .typeMismatch(_, let context) = error,
-            let member = context.codingPath.first
-        else { return "is not the JSON object of a mock channel" }
-        return "has a \(member.stringValue) of another type"
     }
 }

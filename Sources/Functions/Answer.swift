@@ -1,3 +1,4 @@
+package import JSON
 package import Postgres
 
 /// What a function answers with, ready to be sent.

@@ -1,3 +1,5 @@
+import JSON
+
 /// What went wrong in words that the caller can act on; the host turns it into a status and problem+json.
 ///
 /// Anything else that a function throws is ours: 500 with the request id and no detail.

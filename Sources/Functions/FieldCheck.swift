@@ -1,4 +1,5 @@
 package import Foundation
+package import JSON
 import Postgres
 
 /// Checks values against their declared types and brings them into the form in which they are stored.

@@ -1,3 +1,5 @@
+package import JSON
+
 /// What a value may be: checked on input, printed in descriptions and in the OpenAPI document.
 package indirect enum FieldType: Sendable {
     /// Text of so many Unicode scalars.

@@ -1,3 +1,4 @@
+package import JSON
 package import Queue
 
 /// A stateless handler that functions.yaml registers: one endpoint, one worker or one schedule.

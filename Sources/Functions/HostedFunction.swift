@@ -1,3 +1,4 @@
+package import JSON
 package import Queue
 
 /// A function with its types erased, as the host sees it.

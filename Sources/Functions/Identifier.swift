@@ -1,4 +1,5 @@
 package import Foundation
+package import JSON
 import Postgres
 import Security
 
@@ -45,5 +46,10 @@ package struct Identifier<Subject>: Hashable, Sendable, Codable, PostgresEncodab
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
+    }
+}
+extension JSONWriter {
+    package mutating func member<Subject>(_ name: String, _ value: Identifier<Subject>?) {
+        member(name, value?.description)
     }
 }

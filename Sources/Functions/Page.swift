@@ -1,4 +1,5 @@
 import Foundation
+import JSON
 package import Postgres
 import Security
 

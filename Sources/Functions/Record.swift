@@ -1,3 +1,4 @@
+package import JSON
 package import Postgres
 
 /// What a function answers: the members of an object, each with the SQL expression that it is read from.

@@ -1,3 +1,4 @@
+import JSON
 import Postgres
 
 /// What is done to write a row, one step after another.

@@ -1,3 +1,5 @@
+package import JSON
+
 /// What a function takes, declared once: the decoder, its messages and the published description come from here.
 ///
 /// `Input` is decoded from the checked values by name, so its members and the declared fields must agree; `runner check`

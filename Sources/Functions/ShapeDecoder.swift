@@ -1,4 +1,5 @@
 import Foundation
+package import JSON
 
 /// Decodes a checked JSON value into a declared input.
 ///

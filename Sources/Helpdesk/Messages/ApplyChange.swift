@@ -79,9 +79,9 @@ struct ApplyChange: BatchFunction {
         ])
     )
 
-    static func job(for change: InboundChange, on channel: ConnectedChannel, trace: String?) throws -> NewJob {
+    static func job(for change: InboundChange, on channel: ConnectedChannel, trace: String?) -> NewJob {
         var writer = JSONWriter(capacity: 256)
-        try writer.object {
+        writer.object {
             $0.member("channelId", channel.id)
             $0.member("kind", change.kind.rawValue)
             $0.member("externalId", change.externalId)
@@ -105,7 +105,7 @@ struct ApplyChange: BatchFunction {
             $0.member("replyTo", change.replyTo)
             if let metadata = change.metadata {
                 $0.name("metadata")
-                $0.raw(try JSONEncoder().encode(metadata))
+                $0.raw(metadata.text)
             }
         }
         return NewJob(name: name, data: writer.text, organisation: channel.organisation.uuid, trace: trace)
@@ -117,14 +117,14 @@ struct ApplyChange: BatchFunction {
         _ reason: String,
         on channel: ConnectedChannel,
         trace: String?
-    ) throws -> NewJob {
+    ) -> NewJob {
         var writer = JSONWriter(capacity: 256)
-        try writer.object {
+        writer.object {
             $0.member("channelId", channel.id)
             $0.member("kind", unreadable)
             $0.member("reason", reason)
             $0.name("raw")
-            $0.raw(try JSONEncoder().encode(raw))
+            $0.raw(raw.text)
         }
         return NewJob(name: name, data: writer.text, organisation: channel.organisation.uuid, trace: trace)
     }

@@ -72,9 +72,9 @@ struct ReceiveMessage: BatchFunction {
     )
 
     /// The job of a message that came in on a channel.
-    static func job(for message: InboundMessage, on channel: ConnectedChannel, trace: String?) throws -> NewJob {
+    static func job(for message: InboundMessage, on channel: ConnectedChannel, trace: String?) -> NewJob {
         var writer = JSONWriter(capacity: 512)
-        try writer.object {
+        writer.object {
             $0.member("channelId", channel.id)
             $0.member("externalId", message.externalId)
             $0.member("sender", message.sender.json)
@@ -84,7 +84,7 @@ struct ReceiveMessage: BatchFunction {
             $0.member("providerAt", message.sentAt)
             if let metadata = message.metadata {
                 $0.name("metadata")
-                $0.raw(try JSONEncoder().encode(metadata))
+                $0.raw(metadata.text)
             }
         }
         return NewJob(name: name, data: writer.text, organisation: channel.organisation.uuid, trace: trace)

@@ -30,11 +30,11 @@ struct ReceiveWebhook: HTTPFunction {
         for event in events {
             switch event {
             case .message(let message):
-                messages.append(try ReceiveMessage.job(for: message, on: channel, trace: context.requestId))
+                messages.append(ReceiveMessage.job(for: message, on: channel, trace: context.requestId))
             case .change(let change):
-                changes.append(try ApplyChange.job(for: change, on: channel, trace: context.requestId))
+                changes.append(ApplyChange.job(for: change, on: channel, trace: context.requestId))
             case .unreadable(let raw, let reason):
-                changes.append(try ApplyChange.job(keeping: raw, reason, on: channel, trace: context.requestId))
+                changes.append(ApplyChange.job(keeping: raw, reason, on: channel, trace: context.requestId))
             }
         }
         // Messages first: what happened to them is told behind them.

@@ -146,11 +146,11 @@ package struct UnprocessedEvents: Sendable {
         guard let webhook = Webhook.replaying(Array(raw.text.utf8), kind: channel.kind.rawValue, for: account),
             let events = try? channel.events(in: webhook)  // of no known form: as unreadable as before
         else { return .nothing(.unreadable) }
-        let jobs = try events.compactMap { event -> (queue: String, job: NewJob)? in
+        let jobs = events.compactMap { event -> (queue: String, job: NewJob)? in
             switch event {
             case .message(let message):
-                (ReceiveMessage.queue, try ReceiveMessage.job(for: message, on: channel, trace: nil))
-            case .change(let change): (ApplyChange.queue, try ApplyChange.job(for: change, on: channel, trace: nil))
+                (ReceiveMessage.queue, ReceiveMessage.job(for: message, on: channel, trace: nil))
+            case .change(let change): (ApplyChange.queue, ApplyChange.job(for: change, on: channel, trace: nil))
             case .unreadable: nil
             }
         }

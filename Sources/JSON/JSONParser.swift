@@ -8,16 +8,18 @@ extension JSON {
     /// Reads one JSON text (RFC 8259).
     ///
     /// Stricter than most parsers where leniency would store what can't be sent back: invalid UTF-8 and lone
-    /// surrogates are refused, nesting is limited to 64 levels so that a hostile body can't exhaust the stack.
+    /// surrogates are refused, nesting is limited so that a hostile body can't exhaust the stack.
     /// Our own because the alternatives lose what the contract needs: the spelling of numbers, the order and the
     /// mere presence of members.
-    package static func parse(_ bytes: some Collection<UInt8>) throws(JSONSyntaxError) -> JSON {
+    ///
+    /// - Parameter levels: how deep values may be nested.
+    package static func parse(_ bytes: some Collection<UInt8>, levels: Int = 64) throws(JSONSyntaxError) -> JSON {
         let result: Result<JSON, JSONSyntaxError>? = bytes.withContiguousStorageIfAvailable { buffer in
-            var parser = JSONParser(buffer)
+            var parser = JSONParser(buffer, levels: levels)
             return Result { () throws(JSONSyntaxError) in try parser.document() }
         }
         if let result { return try result.get() }
-        return try parse(Array(bytes))
+        return try parse(Array(bytes), levels: levels)
     }
 
     package static func parse(_ text: String) throws(JSONSyntaxError) -> JSON {
@@ -29,9 +31,11 @@ private struct JSONParser {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var at = 0
     private var depth = 0
+    private let levels: Int
 
-    init(_ bytes: UnsafeBufferPointer<UInt8>) {
+    init(_ bytes: UnsafeBufferPointer<UInt8>, levels: Int) {
         self.bytes = bytes
+        self.levels = levels
     }
 
     mutating func document() throws(JSONSyntaxError) -> JSON {
@@ -70,7 +74,7 @@ private struct JSONParser {
         _ read: (inout JSONParser) throws(JSONSyntaxError) -> JSON
     ) throws(JSONSyntaxError) -> JSON {
         depth += 1
-        guard depth <= 64 else { throw fault("is nested deeper than 64 levels") }
+        guard depth <= levels else { throw fault("is nested deeper than \(levels) levels") }
         let value = try read(&self)
         depth -= 1
         return value

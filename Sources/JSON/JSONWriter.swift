@@ -1,5 +1,4 @@
 package import Foundation
-import Postgres
 
 /// Writes compact JSON into a growing buffer.
 ///
@@ -24,9 +23,9 @@ package struct JSONWriter: Sendable {
     }
 
     /// Opens an object that ``endObject()`` closes.
-    mutating func beginObject() { open(UInt8(ascii: "{")) }
+    package mutating func beginObject() { open(UInt8(ascii: "{")) }
 
-    mutating func endObject() { close(UInt8(ascii: "}")) }
+    package mutating func endObject() { close(UInt8(ascii: "}")) }
 
     package mutating func array(_ elements: (inout JSONWriter) throws -> Void) rethrows {
         open(UInt8(ascii: "["))
@@ -42,7 +41,7 @@ package struct JSONWriter: Sendable {
     }
 
     /// A name whose quoted form and colon were made beforehand: `"id":`.
-    mutating func prepared(name: UnsafeBufferPointer<UInt8>) {
+    package mutating func prepared(name: UnsafeBufferPointer<UInt8>) {
         separate()
         bytes.append(contentsOf: name)
         needsComma = false
@@ -121,10 +120,6 @@ package struct JSONWriter: Sendable {
         if let value { time(value) } else { null() }
     }
 
-    package mutating func member<Subject>(_ name: String, _ value: Identifier<Subject>?) {
-        member(name, value?.description)
-    }
-
     package mutating func member(_ name: String, _ value: JSON) {
         self.name(name)
         self.value(value)
@@ -133,21 +128,21 @@ package struct JSONWriter: Sendable {
     // The text of a column, as PostgreSQL sends it
 
     /// A text column's bytes as a JSON string.
-    mutating func string(_ utf8: UnsafeRawBufferPointer) {
+    package mutating func string(_ utf8: UnsafeRawBufferPointer) {
         separate()
         quoted(utf8: utf8)
         needsComma = true
     }
 
     /// The bytes of a column that are JSON already: numbers, `json`, `jsonb`.
-    mutating func verbatim(_ text: UnsafeRawBufferPointer) {
+    package mutating func verbatim(_ text: UnsafeRawBufferPointer) {
         separate()
         bytes.append(contentsOf: text)
         needsComma = true
     }
 
     /// A `timestamptz` of a session in UTC (`2026-11-22 14:45:00.12+00`) in RFC 3339 with milliseconds.
-    mutating func time(_ text: UnsafeRawBufferPointer) {
+    package mutating func time(_ text: UnsafeRawBufferPointer) {
         separate()
         bytes.append(UInt8(ascii: "\""))
         if text.count >= 19 {
