@@ -10,6 +10,10 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable, Hashable {
     package private(set) var text: String
     package private(set) var parameters: [PostgresParameter]
 
+    /// Whether the server plans it anew each time, for these values, rather than once for all. For statements whose best plan depends
+    /// on how many rows the values stand for; planning costs the server about a millisecond.
+    package var isPlannedForItsValues = false
+
     /// Where the `$` of each placeholder lies in the text, in UTF-8 bytes; a `$1` inside a literal is not among them.
     private var placeholders: [Int]
 

@@ -118,7 +118,8 @@ struct Session: Sendable {
     private mutating func send(_ statement: SQL) -> Bool {
         // DEALLOCATE and its like are not worth a name of their own.
         let plan: StatementCache.Plan =
-            statement.isUtility ? .sendUnnamed : statements.plan(for: statement.text, group: group)
+            statement.isUtility || statement.isPlannedForItsValues
+            ? .sendUnnamed : statements.plan(for: statement.text, group: group)
         switch plan {
         case .execute(let entry):
             guard execute(entry, statement.parameters) else { return false }

@@ -51,14 +51,32 @@ struct TicketFilter: Sendable {
     func statement(in organisation: Organisation.ID, _ page: PageRequest) -> SQL {
         let limit = SQL(stringLiteral: String(page.limit + 1))
         let ids = words.map { hits($0, in: organisation, page, limit) } ?? self.ids(in: organisation, page, limit)
-        return """
+        var statement: SQL = """
             SELECT \(raw: Ticket.record.selectList), \(raw: sort.cursor)
               FROM (\(raw: ids)) AS page
-              JOIN tickets AS t ON t.org_id = \(organisation) AND t.id = page.id
+             CROSS JOIN LATERAL (
+                   SELECT t.* FROM tickets AS t WHERE t.org_id = \(organisation) AND t.id = page.id OFFSET 0
+                   ) AS t
                    \(raw: Ticket.joins)
              ORDER BY page.place, \(raw: sort.order)
              LIMIT \(raw: limit)
             """
+        statement.isPlannedForItsValues = words == nil && !hasIndex
+        return statement
+    }
+
+    /// Whether an index holds just these tickets in this order. Otherwise the way depends on the values: few tickets are sorted, of
+    /// many those that come first are looked through.
+    private var hasIndex: Bool {
+        if tags != nil || createdFrom != nil || createdTo != nil { return false }
+        let isByTime = sort != .mostUrgent
+        let isByMessage = sort != .newest && sort != .oldest
+        // A contact has few tickets, and an index for them.
+        let filters = [
+            statuses.map { _ in true }, contact.map { _ in true }, assignee.map { _ in isByTime },
+            priorities.map { $0.count == 1 && isByMessage }, channels.map { $0.count == 1 && isByTime },
+        ].compactMap { $0 }
+        return filters.isEmpty || filters == [true]
     }
 
     /// The page's ids without a search. Several statuses are read one by one and merged: each has an index in the list's
