@@ -10,8 +10,8 @@ import NIOPosix
 /// their number, how often it was taken, whether the last answer was kept from the sender, who sent, and when, in µs since 1970.
 final class StandIn: Sendable {
     fileprivate struct Tally {
-        var taken: UInt16 = 0
-        var refused: UInt16 = 0
+        var taken: UInt32 = 0
+        var refused: UInt32 = 0
         var isHidden = false
         var sender: UInt16 = 0
         var at: Int64 = 0
