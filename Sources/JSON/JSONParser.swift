@@ -10,9 +10,7 @@ extension JSON {
     /// Stricter than most parsers where leniency would store what can't be sent back: invalid UTF-8 and lone
     /// surrogates are refused, nesting is limited so that a hostile body can't exhaust the stack.
     /// Our own because the alternatives lose what the contract needs: the spelling of numbers, the order and the
-    /// mere presence of members.
-    ///
-    /// - Parameter levels: how deep values may be nested.
+    /// mere presence of members. Values may be nested so many levels deep.
     package static func parse(_ bytes: some Collection<UInt8>, levels: Int = 64) throws(JSONSyntaxError) -> JSON {
         let result: Result<JSON, JSONSyntaxError>? = bytes.withContiguousStorageIfAvailable { buffer in
             var parser = JSONParser(buffer, levels: levels)
