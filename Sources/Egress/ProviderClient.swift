@@ -52,6 +52,7 @@ package final class ProviderClient: Sendable {
 
     private let client: HTTPClient
     private let logger: Logger
+    private let overdue = OverdueCalls()
 
     package init(logger: Logger) {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
@@ -68,20 +69,20 @@ package final class ProviderClient: Sendable {
 
     package func send(_ request: OutgoingRequest) async throws(CallFault) -> ProviderAnswer {
         let mark = Mark()
-        let result: Result<ProviderAnswer, CallFault> = await withTaskGroup(
-            of: Result<ProviderAnswer, CallFault>.self
-        ) { group in
-            group.addTask { await self.perform(request, mark) }
-            group.addTask {
-                try? await Task.sleep(for: min(request.timeout, Self.limit))  // cancelled: the other one is done
-                let reason = "there was no answer in time"
-                return .failure(mark.fault(reason))
-            }
-            let first = await group.next() ?? .failure(.unanswered("the call was cancelled"))
-            group.cancelAll()
-            return first
+        // The client's own deadline ends with the answer's head; the body has to come in time, too.
+        let call = Task { await perform(request, mark) }
+        let number = overdue.watch(until: .now() + Self.amount(request.timeout)) { call.cancel() }
+        let result = await withTaskCancellationHandler {
+            await call.value
+        } onCancel: {
+            call.cancel()
         }
+        overdue.forget(number)
         return try result.get()
+    }
+
+    private static func amount(_ timeout: Duration) -> TimeAmount {
+        .milliseconds(Int64(min(timeout, limit) / .milliseconds(1)))
     }
 
     private func perform(_ request: OutgoingRequest, _ mark: Mark) async -> Result<ProviderAnswer, CallFault> {
@@ -92,15 +93,15 @@ package final class ProviderClient: Sendable {
             // Nothing tells when a head alone has left: as good as handed over from the start.
             mark.set()
         } else {
-            outgoing.body = .stream(
-                MarkedBody(bytes: request.body, mark: mark),
-                length: .known(Int64(request.body.count))
-            )
+            let length = HTTPClientRequest.Body.Length.known(Int64(request.body.count))
+            outgoing.body =
+                request.body.count <= Self.mostBytes
+                ? .bytes(MarkedBytes(bytes: request.body, mark: mark), length: length)
+                : .stream(MarkedBody(bytes: request.body, mark: mark), length: length)
         }
         let answer: HTTPClientResponse
         do {
-            let milliseconds = Int64(min(request.timeout, Self.limit) / .milliseconds(1))
-            answer = try await client.execute(outgoing, timeout: .milliseconds(milliseconds), logger: logger)
+            answer = try await client.execute(outgoing, timeout: Self.amount(request.timeout), logger: logger)
         } catch {
             return .failure(mark.fault(Self.reason(error)))
         }
@@ -129,6 +130,8 @@ package final class ProviderClient: Sendable {
         switch error {
         case let error as HTTPClientError where error == .deadlineExceeded: "there was no answer in time"
         case let error as HTTPClientError where error == .connectTimeout: "the connection took too long"
+        // By whom else, nobody is told.
+        case is CancellationError: "there was no answer in time"
         case let error as HTTPClientError: error.shortDescription
         default: String(describing: error)
         }
@@ -149,7 +152,23 @@ private final class Mark: Sendable {
     func fault(_ reason: String) -> CallFault { state.withLock { $0 } ? .unanswered(reason) : .unsent(reason) }
 }
 
-/// A body that tells when it is first asked for, which is once the request's head is on its way: without the body no server
+/// The bytes of a body that tell when they are first asked for, which is once the request's head is on its way.
+private struct MarkedBytes: Collection, Sendable {
+    let bytes: [UInt8]
+    let mark: Mark
+
+    var startIndex: Int { bytes.startIndex }
+    var endIndex: Int { bytes.endIndex }
+    func index(after index: Int) -> Int { index + 1 }
+    subscript(index: Int) -> UInt8 { bytes[index] }
+
+    func withContiguousStorageIfAvailable<R>(_ body: (UnsafeBufferPointer<UInt8>) throws -> R) rethrows -> R? {
+        mark.set()
+        return try bytes.withContiguousStorageIfAvailable(body)
+    }
+}
+
+/// A body that is handed over piece by piece, and tells when it is first asked for, as ``MarkedBytes`` do: without the body no server
 /// can act on the request.
 private struct MarkedBody: AsyncSequence, Sendable {
     let bytes: [UInt8]
@@ -168,4 +187,47 @@ private struct MarkedBody: AsyncSequence, Sendable {
     }
 
     func makeAsyncIterator() -> Iterator { Iterator(rest: bytes, mark: mark) }
+}
+
+/// Calls with the time by which they must be over: one timer for all, since most are over long before.
+private final class OverdueCalls: Sendable {
+    private struct State {
+        var number = 0
+        var calls: [Int: (deadline: NIODeadline, cancel: @Sendable () -> Void)] = [:]
+        var isTicking = false
+    }
+    private let state = Mutex(State())
+    /// How late a call may be cancelled.
+    private static let tick = TimeAmount.milliseconds(250)
+
+    func watch(until deadline: NIODeadline, cancel: @escaping @Sendable () -> Void) -> Int {
+        let (number, begins) = state.withLock { state in
+            state.number += 1
+            state.calls[state.number] = (deadline, cancel)
+            defer { state.isTicking = true }
+            return (state.number, !state.isTicking)
+        }
+        if begins { schedule() }
+        return number
+    }
+
+    func forget(_ number: Int) {
+        state.withLock { state in _ = state.calls.removeValue(forKey: number) }
+    }
+
+    private func schedule() {
+        MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: Self.tick) { self.look() }
+    }
+
+    private func look() {
+        let now = NIODeadline.now()
+        let (late, goesOn) = state.withLock { state in
+            let late = state.calls.filter { $0.value.deadline <= now }
+            for number in late.keys { state.calls[number] = nil }
+            state.isTicking = !state.calls.isEmpty
+            return (late.values.map(\.cancel), state.isTicking)
+        }
+        for cancel in late { cancel() }
+        if goesOn { schedule() }
+    }
 }

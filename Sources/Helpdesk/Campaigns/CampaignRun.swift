@@ -125,8 +125,9 @@ struct CampaignRun: Sendable {
         let results = await withTaskGroup(of: (CampaignSendResult?, SendReport?).self) { group in
             for (index, send) in sends.enumerated() {
                 group.addTask {
-                    // Nobody cancels it; see above.
-                    try? await Task.sleep(until: first + .seconds(spacing * Double(index)), clock: .continuous)
+                    let slot = first + .seconds(spacing * Double(index))
+                    // Nobody cancels it; see above. Without a rate every slot has come.
+                    if slot > .now { try? await Task.sleep(until: slot, clock: .continuous) }
                     return await result(of: send, outlet)
                 }
             }
