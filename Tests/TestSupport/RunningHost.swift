@@ -92,9 +92,9 @@ package final class RunningHost: Sendable {
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
 
-    /// Ends it as a crash of its machine would.
+    /// Ends it as a crash of its machine would: a gateway has no time to tell of the end of those behind it.
     package func kill() {
-        for process in processes { process.kill() }
+        for process in processes.reversed() { process.kill() }
     }
 
     /// Asks it to end and waits until it has; a gateway ends before those behind it.
