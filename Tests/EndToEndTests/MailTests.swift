@@ -65,12 +65,15 @@ import Testing
     }
 
     @Test func aHostThatCannotSendSaysSoAtItsStart() async throws {
-        let host = try await RunningHost(settings: ["MAIL_DIR": ""])
+        let host = try await RunningHost(settings: ["MAIL_DIR": ""], hosting: ["--all"])
 
         #expect(host.log.contains("neither MAIL_URL nor MAIL_DIR is set"))
         host.stop()
         await #expect(throws: (any Error).self) {
-            try await RunningHost(settings: ["MAIL_URL": "http://mail.example", "MAIL_FROM": "nobody"])
+            try await RunningHost(
+                settings: ["MAIL_URL": "http://mail.example", "MAIL_FROM": "nobody"],
+                hosting: ["--all"]
+            )
         }
     }
 

@@ -123,9 +123,10 @@ import Testing
     }
 
     @Test func productionLogsJSON() async throws {
-        let host = try await RunningHost(settings: [
-            "NODE_ENV": "production", "LOG_FORMAT": "pretty", "LOG_LEVEL": "info",
-        ])
+        let host = try await RunningHost(
+            settings: ["NODE_ENV": "production", "LOG_FORMAT": "pretty", "LOG_LEVEL": "info"],
+            hosting: ["--all"]
+        )
         _ = try await host.api.get("/auth/me")
         host.stop()
 

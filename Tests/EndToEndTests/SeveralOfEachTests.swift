@@ -3,8 +3,11 @@ import Postgres
 import TestSupport
 import Testing
 
-/// Two processes that do the same: two schedulers, and two of every worker.
+/// Two processes that do the same: two schedulers, and two of every worker, with clocks that differ.
 @Suite struct SeveralOfEachTests {
+    /// How far the clocks of the two are apart, in seconds.
+    private static let lead = 3
+
     /// `TEST_SEVERAL_SECONDS=600 runner/test --filter SeveralOfEach` by hand.
     private static let seconds = ProcessInfo.processInfo.environment["TEST_SEVERAL_SECONDS"].flatMap { Int($0) } ?? 20
 
@@ -12,17 +15,20 @@ import Testing
     func everyScheduleFiresOnceForEachOfItsTimesAndNothingIsDoneTwice() async throws {
         let endpoints = try await RunningHost(hosting: ["--group", "api"])
         let others: [RunningHost] = try await withThrowingTaskGroup(of: RunningHost.self) { group in
-            for name in ["scheduler", "scheduler", "workers", "workers"] {
+            for (name, lead) in [("scheduler", 0), ("scheduler", Self.lead), ("workers", 0), ("workers", Self.lead)] {
                 group.addTask {
                     try await RunningHost(
                         database: endpoints.database,
                         redisURL: endpoints.redisURL,
+                        settings: lead > 0 ? ShiftedClock.settings(ahead: lead) : [:],
                         hosting: ["--group", name]
                     )
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
         }
+        var leads: [Double] = []
+        for host in others { leads.append(try await lead(of: host)) }
         let acme = try await Organisation.signUp(endpoints.api)
         let channel = try await acme.channel()
         let database = endpoints.database
@@ -66,6 +72,9 @@ import Testing
         )
         endpoints.stop()
 
+        // Told in whole seconds, and some time passes between the two looks.
+        #expect(leads.count { abs($0) < 1.5 } == 2, "\(leads)")
+        #expect(leads.count { abs($0 - Double(Self.lead)) < 1.5 } == 2, "\(leads)")
         let counted = Dictionary(grouping: jobs, by: \.name).mapValues(\.count)
         #expect(fires == counted.map { "\($0.key) \($0.value)" }.sorted())
         let due = jobs.filter { $0.name == "start-campaigns" }.map(\.due).sorted()
@@ -77,6 +86,17 @@ import Testing
         #expect(due.count + missed >= Self.seconds / 5)
         #expect(received == sent)
         #expect(attempts == sent)
+    }
+
+    /// By how many seconds its clock is ahead of this process's.
+    private func lead(of host: RunningHost) async throws -> Double {
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
+        let answer = try await host.api.get("/health")
+        let told = try #require(format.date(from: answer.headers["date"] ?? ""))
+        // The middle of the second that it names.
+        return told.timeIntervalSinceNow + 0.5
     }
 
     private struct Fire {

@@ -27,7 +27,7 @@ import Testing
     @Test func aSecondUpNamesTheHolderAndACrashedHostIsStartedAgain() async throws {
         let up = try await RunningUp()
         let acme = try await Organisation.signUp(up.api)
-        let host = try #require(ProcessIdentity.descendants(of: up.pid).first { $0.command.contains(" serve ") })
+        let host = try #require(up.host)
 
         let second = try await Command.run(up.arguments, in: up.folder)
         kill(host.pid, SIGKILL)
@@ -59,7 +59,8 @@ import Testing
         #expect(again.errors.contains("runner up --fresh"))
     }
 
-    @Test func psNamesWhatRunsAndSince() async throws {
+    @Test(.enabled(if: ProductShape.current.isOneProcess, "what several are called is told by ProcessesTests"))
+    func psNamesWhatRunsAndSince() async throws {
         let began = Date()
         let up = try await RunningUp()
         let ps = try await Command.run(["ps", "--json"], in: up.folder)

@@ -21,11 +21,11 @@ extension APIClient {
         var attempts = 0
         while ContinuousClock.now < end {
             attempts += 1
-            // A connection that fails tells nothing: the message may be in the queue or not.
+            // A connection that fails tells nothing, here or behind the gateway (502): the message may be in the queue or not.
             let answer = try? await webhook(channel, from: phone, text, id: id)
             switch answer?.status {
             case 200: return attempts
-            case nil, 503: try await Task.sleep(for: .milliseconds(50))
+            case nil, 502, 503: try await Task.sleep(for: .milliseconds(50))
             default: throw answer.map(UnexpectedAnswer.init) ?? NeverHappened()
             }
         }

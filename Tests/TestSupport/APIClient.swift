@@ -90,7 +90,8 @@ package struct APIClient: Sendable {
             request.httpBody = body
         }
         for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
-        let (data, response) = try await Self.session.data(for: request)
+        // A task of its own, which nobody cancels: Foundation's cancelling waits for an answer that waits for the cancelling.
+        let (data, response) = try await Task { [request] in try await Self.session.data(for: request) }.value
         guard let response = response as? HTTPURLResponse else { throw URLError(.badServerResponse) }
         var fields: [String: String] = [:]
         for (name, value) in response.allHeaderFields { fields["\(name)".lowercased()] = "\(value)" }

@@ -4,7 +4,8 @@ import Foundation
     import FoundationNetworking
 #endif
 
-/// The real executable, hosting all functions on a database of its own, as `runner up` would start it.
+/// The real executable, hosting all functions on a database of its own, as `runner up` would start it: in one process, or spread
+/// over several as ``ProductShape`` says.
 package final class RunningHost: Sendable {
     package let database: TestDatabase
     package let redisURL: String
@@ -13,24 +14,25 @@ package final class RunningHost: Sendable {
     package let mailFolder: String
     /// Where it keeps files of received messages.
     package let attachmentFolder: String
-    private let process: LockedProcess
-    private let environment: [String: String]
-    private let hosting: [String]
+    let environment: [String: String]
+    private let processes: [ProductProcess]
+    private let folder: String?
     private let socket: String?
+    /// Between it and the database, in the shape that has one.
+    private let pooler: RunningPgBouncer?
 
     /// Starts a host and waits until it is ready.
     ///
     /// `redisURL` is by default the run's Redis with a database number that no other host of this process has; `settings`
-    /// are environment variables on top, and `hosting` says what of it is hosted, as `runner serve` takes it. With `socket`, the
-    /// path of a unix socket, it listens there and on no port.
+    /// are environment variables on top. With `hosting`, as `runner serve` takes it, one process hosts that alone, whatever the
+    /// shape of the run; with `socket`, the path of a unix socket, it listens there and on no port.
     package init(
         database: TestDatabase? = nil,
         redisURL: String? = nil,
         settings: [String: String] = [:],
-        hosting: [String] = ["--all"],
+        hosting: [String]? = nil,
         socket: String? = nil
     ) async throws {
-        self.hosting = hosting
         self.socket = socket
         if let database { self.database = database } else { self.database = try await TestDatabase.make() }
         if let redisURL {
@@ -38,12 +40,20 @@ package final class RunningHost: Sendable {
         } else {
             self.redisURL = try TestServers.redis + "/\(RedisNumbers.shared.next())"
         }
+        let shape = ProductShape.current
+        var connection = ["DATABASE_URL": self.database.applicationURL]
+        if shape == .pgbouncer, settings["DATABASE_URL"] == nil {
+            let pooler = try await RunningPgBouncer(before: self.database.applicationURL, user: "delightchat_test")
+            connection = ["DATABASE_URL": try pooler.url(of: self.database.applicationURL), "DATABASE_PREPARE": "off"]
+            self.pooler = pooler
+        } else {
+            pooler = nil
+        }
         port = try FreePort.find()
         mailFolder = NSTemporaryDirectory() + "delightchat-mail-\(UUID().uuidString)"
         attachmentFolder = NSTemporaryDirectory() + "delightchat-attachments-\(UUID().uuidString)"
         environment = [
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
-            "DATABASE_URL": self.database.applicationURL,
             "REDIS_URL": self.redisURL,
             "JWT_SECRET": "a secret of the tests, long enough for HS256",
             "ENCRYPTION_KEY": String(repeating: "0123456789abcdef", count: 4),
@@ -56,45 +66,57 @@ package final class RunningHost: Sendable {
             "X_API_URL": "http://127.0.0.1:9", "LINKEDIN_API_URL": "http://127.0.0.1:9",
             "LINKEDIN_OAUTH_URL": "http://127.0.0.1:9",
             "ATTACHMENTS_URL": "file:" + attachmentFolder,
-        ].merging(settings) { _, new in new }
-        process = LockedProcess()
+        ].merging(connection) { _, new in new }.merging(settings) { _, new in new }
+        if let hosting {
+            let place = socket.map { ["--socket", $0] } ?? ["--port", String(port)]
+            processes = [ProductProcess(["serve"] + hosting + ["-f", ProductProcesses.manifest] + place, environment)]
+            folder = nil
+        } else {
+            let product = try ProductProcesses(
+                shape,
+                port: port,
+                environment: environment,
+                owner: self.database.ownerURL
+            )
+            (processes, folder) = (product.all, product.folder)
+        }
         try await start()
     }
 
     deinit {
-        process.kill()
-        for folder in [mailFolder, attachmentFolder] {
+        kill()
+        for folder in [mailFolder, attachmentFolder, folder].compactMap(\.self) {
             try? FileManager.default.removeItem(atPath: folder)  // there is none where nothing was written
         }
     }
 
     package var api: APIClient { APIClient(base: "http://127.0.0.1:\(port)") }
 
-    /// Ends it as a crash would.
-    package func kill() { process.kill() }
+    /// Ends it as a crash of its machine would: a gateway has no time to tell of the end of those behind it.
+    package func kill() {
+        for process in processes.reversed() { process.kill() }
+    }
 
-    /// Asks it to end and waits until it has.
-    package func stop() { process.stop() }
+    /// Asks it to end and waits until it has; a gateway ends before those behind it.
+    package func stop() {
+        for process in processes.reversed() { process.stop() }
+    }
 
     /// Starts it, or starts it again on the same port, and waits until it is ready.
     package func start() async throws {
-        try process.start(
-            executable: Checkout.executable,
-            arguments: ["serve"] + hosting + ["-f", Checkout.root + "/functions.yaml"]
-                + (socket.map { ["--socket", $0] } ?? ["--port", String(port)]),
-            environment: environment
-        )
-        for _ in 0..<600 {
+        for process in processes { try process.start() }
+        let end = ContinuousClock.now + ProductShape.current.patience
+        while ContinuousClock.now < end {
             if let socket, FileManager.default.fileExists(atPath: socket) { return }
             if let answer = try? await api.get("/ready"), answer.status == 200 { return }  // not there yet: asked again
-            guard process.isRunning else { throw HostEnded(log: process.log) }
+            guard processes.allSatisfy(\.isRunning) else { break }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw HostEnded(log: process.log)
+        throw HostEnded(log: log)
     }
 
     /// What it wrote since its last start.
-    package var log: String { process.log }
+    package var log: String { processes.map(\.log).joined() }
 
     /// The mails to somebody, oldest first, as they would have been sent.
     package func mails(to recipient: String) throws -> [String] {

@@ -38,11 +38,14 @@ package final class RunningPostgres: Sendable {
 
     /// Starts it, or starts it again.
     package func start() async throws {
+        // Ninety processes have connections of their own.
+        let connections = ProductShape.current == .functions ? 2000 : 100
         try run(
             process,
             [
                 "postgres", "-D", data, "-p", String(port), "-c", "listen_addresses=127.0.0.1", "-c",
-                "unix_socket_directories=\(folder)", "-c", "fsync=off", "-c", "max_connections=100", "-c", "jit=off",
+                "unix_socket_directories=\(folder)", "-c", "fsync=off", "-c", "max_connections=\(connections)", "-c",
+                "jit=off",
             ]
         )
         try await process.listens(on: port)

@@ -1,6 +1,6 @@
 package import Foundation
 
-/// `runner up` in a checkout of its own, with its private servers.
+/// `runner up` in a checkout of its own, with its private servers, and hosts as the run's ``ProductShape`` has them.
 package final class RunningUp: Sendable {
     package let folder: String
     package let port: Int
@@ -12,7 +12,8 @@ package final class RunningUp: Sendable {
     ///
     /// With `build`, a line for the shell in the place of `swift build` that finds the folder as `$1`, the sources are watched.
     package init(_ options: [String] = [], build: String? = nil) async throws {
-        self.options = options
+        let isSettled = options.contains { $0 == "--engines" || $0.hasPrefix("--processes") }
+        self.options = options + (isSettled ? [] : ProductShape.current.options)
         self.build = build
         port = try FreePort.find()
         // Not below TMPDIR: a socket's path holds at most 107 bytes.
@@ -55,7 +56,7 @@ package final class RunningUp: Sendable {
     }
 
     package func becomeReady() async throws {
-        _ = try await eventually(within: .seconds(60)) {
+        _ = try await eventually(within: ProductShape.current.patience) {
             if options.contains("--engines") { return log.contains("the servers run") ? true : nil }
             let answer = try? await api.get("/ready")  // not there yet: asked again
             return answer?.status == 200 ? true : nil
@@ -72,7 +73,7 @@ package final class RunningUp: Sendable {
     /// Waits until it has said that so often.
     package func says(_ text: String, times: Int = 1) async throws {
         do {
-            _ = try await eventually(within: .seconds(60)) {
+            _ = try await eventually(within: ProductShape.current.patience) {
                 log.components(separatedBy: text).count > times ? true : nil
             }
         } catch {
@@ -80,9 +81,11 @@ package final class RunningUp: Sendable {
         }
     }
 
-    /// The process that hosts the functions.
+    /// The process that hosts the functions, or of several the one of `get-me`; while they are swapped, the older.
     package var host: ProcessIdentity? {
-        ProcessIdentity.descendants(of: pid).first { $0.command.contains(" serve ") }
+        ProcessIdentity.descendants(of: pid).first {
+            $0.command.contains(" serve ") && ($0.command.contains(" --all") || $0.command.contains(" get-me "))
+        }
     }
 
     /// Ends the supervisor, and nothing else, as a crash would.

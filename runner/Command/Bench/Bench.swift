@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 import Foundation
 
 /// Measurements of the product beside its parts, in the same run and on the same machine, so that their ratio holds where
@@ -17,8 +18,11 @@ struct Bench: AsyncParsableCommand {
               runner bench webhook
               runner bench queue
               runner bench campaign
+              runner bench shapes
             """,
-        subcommands: [BenchTickets.self, BenchWebhook.self, BenchQueue.self, BenchCampaign.self]
+        subcommands: [
+            BenchTickets.self, BenchWebhook.self, BenchQueue.self, BenchCampaign.self, BenchShapes.self,
+        ]
     )
 
     struct Options: ParsableArguments {
@@ -85,32 +89,36 @@ struct Load {
     let rate: Double
     let p50: Double
     let p99: Double
-    /// Microseconds of the host's processor time for one request.
+    /// Microseconds of the hosts' processor time for one request.
     let cpu: Double
     let errors: Int
 
-    /// Runs wrk against the host.
+    /// Runs wrk against the host of the world's own address, or another of `base`, where `processes` spend the time for it.
     static func run(
         _ world: BenchWorld,
         path: String,
         connections: Int,
         seconds: Int,
         headers: [String] = [],
-        script: String? = nil
+        script: String? = nil,
+        at base: String? = nil,
+        measuring processes: [ChildProcess]? = nil
     ) async throws -> Load {
-        let before = world.cpuSeconds
+        let measured = processes ?? [world.firstHost].compactMap(\.self)
+        func spent() -> Double { measured.map(\.cpuSeconds).reduce(0, +) }
+        let before = spent()
         var arguments = ["-t1", "-c\(connections)", "-d\(seconds)s", "--latency"]
         for header in headers { arguments += ["-H", header] }
         if let script { arguments += ["-s", script] }
-        let output = try await Tool.run("wrk", arguments + [world.base + path])
-        let spent = world.cpuSeconds - before
+        let output = try await Tool.run("wrk", arguments + [(base ?? world.base) + path])
+        let used = spent() - before
         let rate = number(after: "Requests/sec:", in: output) ?? 0
         let total = Double(output.firstMatch(of: #/(\d+) requests in/#)?.output.1 ?? "0") ?? 0
         return Load(
             rate: rate,
             p50: milliseconds(after: "50%", in: output) ?? 0,
             p99: milliseconds(after: "99%", in: output) ?? 0,
-            cpu: total > 0 ? spent * 1_000_000 / total : 0,
+            cpu: total > 0 ? used * 1_000_000 / total : 0,
             errors: Int(number(after: "Non-2xx or 3xx responses:", in: output) ?? 0)
         )
     }

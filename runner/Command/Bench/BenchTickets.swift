@@ -47,7 +47,7 @@ struct BenchTickets: AsyncParsableCommand {
         try await world.host(["--all"])
         print("idle: \(world.residentMiB.short) MiB resident")
         let organisation = try await BenchOrganisation.make(in: world)
-        try await seed(world, organisation)
+        try await Self.fill(organisation, with: rows, in: world)
         let path = "/orgs/\(organisation.id)/tickets"
         let header = ["Authorization: Bearer \(try await organisation.token(in: world))"]
         _ = try await Load.run(world, path: path, connections: 16, seconds: 2, headers: header)
@@ -69,7 +69,8 @@ struct BenchTickets: AsyncParsableCommand {
         print("under load: \(world.residentMiB.short) MiB resident")
     }
 
-    private func seed(_ world: BenchWorld, _ organisation: BenchOrganisation) async throws {
+    /// Gives an organisation so many tickets and a third as many contacts.
+    static func fill(_ organisation: BenchOrganisation, with rows: Int, in world: BenchWorld) async throws {
         let postgres = world.postgres()
         let org: SQL = "\(organisation.id)::uuid"
         let contacts = max(1, rows / 3)

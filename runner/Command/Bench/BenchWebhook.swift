@@ -58,7 +58,7 @@ struct BenchWebhook: AsyncParsableCommand {
     }
 
     /// A message of its own for each request, of senders in turn.
-    private static func script(senders: Int) -> String {
+    static func script(senders: Int) -> String {
         """
         local count = 0
         local run = tostring(os.time())

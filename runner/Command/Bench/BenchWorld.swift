@@ -17,6 +17,7 @@ final class BenchWorld {
     var unbound: String { owner.replacing("delightchat_owner", with: "postgres") }
     private let port: Int
     private var lastPort: Int
+    private var checkouts = 0
     private let root: String
     private let manifest: String
     private let console = Console()
@@ -82,26 +83,88 @@ final class BenchWorld {
         let port = port ?? self.port
         let host = try await run(
             ["serve", "-f", manifest, "--port", String(port)] + arguments,
-            environment: [
-                "DATABASE_URL": database, "REDIS_URL": redis, "LOG_LEVEL": "warning",
-                "JWT_SECRET": "a secret of the measurement, long enough", "PUBLIC_URL": base,
-                "ENCRYPTION_KEY": String(repeating: "0123456789abcdef", count: 4),
-            ].merging(settings) { _, new in new }
+            environment: self.settings.merging(settings) { _, new in new }
         )
+        try await becomeReady(host, port)
+        return host
+    }
+
+    /// Starts a host of one group behind a gateway, and waits until both are ready.
+    func gateway(hosting group: String) async throws -> (host: ChildProcess, gateway: ChildProcess, port: Int) {
+        let (socket, port) = ("\(root)/\(group).sock", nextPort())
+        let host = try await run(
+            ["serve", "-f", manifest, "--group", group, "--behind-gateway", "--socket", socket],
+            environment: settings
+        )
+        let gateway = try await run(
+            ["gateway", "-f", manifest, "--port", String(port), "--upstream", "\(group)=unix:\(socket)"],
+            environment: ["LOG_LEVEL": "warning"]
+        )
+        try await becomeReady(gateway, port)
+        return (host, gateway, port)
+    }
+
+    /// Starts `runner up` with these servers in a checkout of its own, and waits until everything is ready.
+    func up(_ options: [String]) async throws -> (process: ChildProcess, state: StateFolder, took: Duration) {
+        checkouts += 1
+        let folder = "\(root)/up\(checkouts)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: manifest, toPath: folder + "/functions.yaml")
+        // Nothing is built; with this file the folder is a checkout.
+        try "".write(toFile: folder + "/Package.swift", atomically: true, encoding: .utf8)
+        let inherited = ProcessInfo.processInfo.environment
+        let began = ContinuousClock.now
+        let process = try await run(
+            ["up", "--no-watch", "--port", String(port)] + options,
+            environment: settings.merging([
+                "DATABASE_OWNER_URL": owner, "PATH": inherited["PATH"] ?? "/usr/bin:/bin", "HOME": folder,
+            ]) { _, new in new },
+            in: folder
+        )
+        while ContinuousClock.now < began + .seconds(300), process.status == nil {
+            // Made by the first line.
+            let log = (try? String(contentsOfFile: folder + "/host.log", encoding: .utf8)) ?? ""
+            if log.contains("ready in ") {
+                return (process, StateFolder(root: folder), began.duration(to: .now))
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw ValidationError("runner up did not become ready; see \(folder)/host.log")
+    }
+
+    /// What every host is given.
+    private var settings: [String: String] {
+        [
+            "DATABASE_URL": database, "REDIS_URL": redis, "LOG_LEVEL": "warning",
+            "JWT_SECRET": "a secret of the measurement, long enough", "PUBLIC_URL": base,
+            "ENCRYPTION_KEY": String(repeating: "0123456789abcdef", count: 4),
+        ]
+    }
+
+    private func becomeReady(_ process: ChildProcess, _ port: Int) async throws {
         for _ in 0..<600 {
             // Not there yet.
-            if (try? await Tool.run("curl", ["-sf", "http://127.0.0.1:\(port)/ready"])) != nil { return host }
-            guard host.status == nil else { break }
+            if (try? await Tool.run("curl", ["-sf", "http://127.0.0.1:\(port)/ready"])) != nil { return }
+            guard process.status == nil else { break }
             try await Task.sleep(for: .milliseconds(50))
         }
         throw ValidationError("The host did not become ready.\n\(log)")
     }
 
-    /// Starts this executable, to end with the world.
-    func run(_ arguments: [String], environment: [String: String]) async throws -> ChildProcess {
+    /// Starts this executable, to end with the world; in a folder that holds its log, where one is given.
+    func run(
+        _ arguments: [String],
+        environment: [String: String],
+        in folder: String? = nil
+    ) async throws -> ChildProcess {
         guard let executable = Checkout.executable else { throw ValidationError("can't find my own executable") }
         var launch = Launch(name: "host", executable: executable, arguments: arguments, environment: environment)
-        launch.log = root + "/host.log"
+        if let folder {
+            launch.executable = "/bin/sh"
+            launch.arguments = ["-c", #"cd "$0" && exec "$@""#, folder, executable] + arguments
+        }
+        let log = (folder ?? root) + "/host.log"
+        launch.log = log
         let child = try await ChildProcess.start(launch)
         hosts.append(child)
         return child
@@ -130,18 +193,11 @@ final class BenchWorld {
         redisProcess = try await redisServer?.start(console)
     }
 
-    /// Processor time of the first host so far.
-    var cpuSeconds: Double {
-        guard let host = hosts.first, let text = try? String(contentsOfFile: "/proc/\(host.pid)/stat", encoding: .utf8),
-            let end = text.lastIndex(of: ")")
-        else { return 0 }
-        let fields = text[end...].split(separator: " ")
-        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
-    }
+    /// The host that was started first.
+    var firstHost: ChildProcess? { hosts.first }
 
     /// Resident memory of the first host in MiB.
-    var residentMiB: Double { hosts.first?.residentMiB.now ?? 0 }
+    var residentMiB: Double { firstHost?.residentMiB.now ?? 0 }
 
     /// A file that goes with the world.
     func write(_ name: String, _ text: String) throws -> String {
@@ -177,6 +233,16 @@ final class BenchWorld {
 }
 
 extension ChildProcess {
+    /// Processor time so far; 0 once the process has ended.
+    var cpuSeconds: Double {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+            let end = text.lastIndex(of: ")")
+        else { return 0 }
+        let fields = text[end...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { return 0 }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     /// Resident memory in MiB, and the most that it ever was; 0 once the process has ended.
     var residentMiB: (now: Double, peak: Double) {
         let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""  // it has ended
