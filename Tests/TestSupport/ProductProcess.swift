@@ -31,24 +31,27 @@ struct ProductProcess: Sendable {
 /// The processes of the whole product in one shape, in the order in which they are to be started.
 struct ProductProcesses: Sendable {
     let all: [ProductProcess]
-    /// Sockets and what else the processes share; removed at the end.
-    let folder: String
+    /// Sockets and what else the processes share, to be removed at the end; one process needs none.
+    let folder: String?
 
     /// - Parameters:
-    ///   - shape: one in which several processes host the product.
+    ///   - shape: how many they are.
     ///   - port: where it listens.
     ///   - environment: the settings of all.
     ///   - owner: the URL of the database's owner, for those who migrate.
     /// - Throws: the system's error when the folder can't be made.
     init(_ shape: ProductShape, port: Int, environment: [String: String], owner: String) throws {
+        guard !shape.isOneProcess else {
+            all = [ProductProcess(["serve", "--all", "-f", Self.manifest, "--port", String(port)], environment)]
+            self.folder = nil
+            return
+        }
         // Not below TMPDIR: a socket's path holds at most 107 bytes.
         let folder = "/tmp/delightchat-product-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         self.folder = folder
         switch shape {
-        case .together:
-            all = [ProductProcess(["serve", "--all", "-f", Self.manifest, "--port", String(port)], environment)]
-        case .groups, .functions:
+        case .together, .groups, .functions:
             for name in ["functions.yaml", "Package.swift"] {
                 try FileManager.default.copyItem(atPath: "\(Checkout.root)/\(name)", toPath: "\(folder)/\(name)")
             }
