@@ -37,35 +37,6 @@ import Testing
         #expect(up.log.contains("of them building"))
     }
 
-    @Test func noRequestFailsWhileItStartsItselfAnewBecauseItHasChanged() async throws {
-        let up = try await RunningUp(build: Self.build)
-        let (pid, host) = (up.pid, try #require(up.host))
-        let acme = try await Organisation.signUp(up.api)
-        let callers = SteadyCallers(port: up.port, path: "/health", keeping: 4, renewing: 4)
-        defer { callers.halt() }
-
-        try up.write("struct A {}", to: "runner/Fleet/A.swift")
-        try await up.says("starting anew, its servers too")
-        try await up.says("DelightChat is at", times: 2)
-        let answered = callers.count
-        _ = try await eventually(within: .seconds(60)) { callers.count > answered + 100 ? true : nil }
-        let failures = try await callers.stop().failures
-        let me = try await acme.api.get("/auth/me")
-        let next = up.host
-        // The next one still watches.
-        try up.write("struct A { let a = 1 }", to: "Sources/A.swift")
-        try await up.says("reloaded in")
-        let isSame = up.pid == pid
-        let children = ProcessIdentity.descendants(of: up.pid)
-        up.stop()
-
-        #expect(failures.filter { $0 != "kept: closed" } == [])
-        #expect(me.status == 200)
-        #expect(isSame && next != nil && next != host)
-        #expect(!host.isAlive)
-        #expect(try await children.remaining(within: .seconds(5)) == [])
-    }
-
     @Test func aConnectionInUseIsToldThatItsHostEnds() async throws {
         let up = try await RunningUp(build: Self.build)
         let host = try #require(up.host)

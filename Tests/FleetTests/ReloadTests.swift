@@ -223,52 +223,15 @@ extension SupervisorTests {
             #expect(text("ended") == "1\n")
         }
 
-        @Test func makesPlaceForABuildOfItselfAndKeepsItsSocket() async throws {
-            let port = freePort()
-            let run = try await serve(port: port)
+        @Test func saysThatItIsItselfTheOldOne() async throws {
+            let run = try await serve()
 
             try write("// new", to: "runner/Fleet/Supervisor.swift")
-            let status = try await run.value
-            let socket = await trial.successorsSocket
-
-            #expect(status == 0)
-            #expect(trial.hasSaid("what runs the hosts has changed: starting anew; whoever connects"), "\(trial.lines)")
-            #expect(text("starts") == "x\n")
-            #expect(text("ended") == "1\n")
-            // Nobody accepts any more, and nobody is refused.
-            #expect(socket != nil)
-            #expect(Port.user(of: port) != nil)
-            #expect(StateLock.holder(trial.state.lock) == nil)
-        }
-
-        @Test func takesOverTheSocketOfItsPredecessor() async throws {
-            let port = freePort()
-            let predecessor = try Listener(port: port)
-
-            // It would find the port in use, were it to make a socket of its own.
-            let run = try await serve(
-                port: port,
-                inheritance: Successor.Inheritance(socket: dup(predecessor.descriptor))
-            )
+            try #require(await eventually { trial.hasSaid("reloaded in") }, "\(trial.lines)")
             trial.signal(SIGTERM)
-            let status = try await run.value
+            _ = try await run.value
 
-            #expect(status == 0)
-            #expect(withExtendedLifetime(predecessor) { Port.user(of: port) != nil })
-        }
-
-        @Test func aSignalWhileItMakesPlaceEndsItForGood() async throws {
-            let run = try await serve(
-                script: "trap '' TERM; echo x >>$D/starts; echo ready >&3; while :; do sleep 0.02; done"
-            )
-            try write("// new", to: "runner/Fleet/Supervisor.swift")
-            try #require(await eventually { trial.hasSaid("starting anew") }, "\(trial.lines)")
-
-            trial.signal(SIGINT)
-            let status = try await run.value
-
-            #expect(status == 130)
-            #expect(await trial.successorsSocket == nil)
+            #expect(trial.hasSaid("start `runner up` anew"))
         }
 
         @Test func leavesNoFileOfGenerationsThatAreOver() async throws {
@@ -312,16 +275,10 @@ extension SupervisorTests {
 
         private func serve(
             _ tools: Trial.Tools = Trial.Tools(),
-            script: String = ReloadTests.server,
-            port: Int? = nil,
-            inheritance: Successor.Inheritance? = nil
+            script: String = ReloadTests.server
         ) async throws -> Task<Int32, any Error> {
             let trial = trial
-            var options = UpOptions()
-            options.port = port
-            let run = Task { [options] in
-                try await trial.run(script, options: options, tools: tools, inheritance: inheritance)
-            }
+            let run = Task { try await trial.run(script, tools: tools) }
             try #require(await eventually { trial.hasSaid("serving with redis://r") }, "\(trial.lines)")
             return run
         }

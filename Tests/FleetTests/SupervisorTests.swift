@@ -40,7 +40,6 @@ final class Trial: Sendable {
         drainLimit: Duration = .seconds(30),
         gatewayLead: Duration = .seconds(60),
         tools: Tools = Tools(),
-        inheritance: Successor.Inheritance? = nil,
         migrate: @escaping @Sendable (Addresses) async throws -> [String] = { _ in [] }
     ) async throws -> Int32 {
         var options = options
@@ -80,8 +79,7 @@ final class Trial: Sendable {
             environment: environment,
             drainLimit: drainLimit,
             gatewayLead: gatewayLead,
-            watchInterval: .milliseconds(20),
-            inheritance: inheritance
+            watchInterval: .milliseconds(20)
         )
         self.supervisor.withLock { $0 = supervisor }
         return await supervisor.run()
@@ -98,11 +96,6 @@ final class Trial: Sendable {
 
     func signal(_ number: Int32) {
         supervisor.withLock { $0 }?.receive(number)
-    }
-
-    /// The socket that is left to a successor; `nil` where there is to be none.
-    var successorsSocket: Int32? {
-        get async { await supervisor.withLock { $0 }?.successor?.listener?.descriptor }
     }
 
     /// The pid of a child that was started under this name.

@@ -82,9 +82,7 @@ struct Up: AsyncParsableCommand {
         var options = UpOptions()
         options.port = port
         options.only = only
-        let inheritance = Successor.takeInheritance()
-        // The data has been thrown away by the one before.
-        options.fresh = fresh && inheritance == nil
+        options.fresh = fresh
         options.yes = yes
         options.seed = seed || simulate
         options.release = release
@@ -129,11 +127,9 @@ struct Up: AsyncParsableCommand {
                     banner: { _ in banner(plan, demo: demo, state: state, mails: Self.mailFolder(state, environment)) }
                 ),
                 console: console,
-                environment: environment,
-                inheritance: inheritance
+                environment: environment
             )
             status = await supervisor.run()
-            if let successor = await supervisor.successor { throw successor.takeOver() }
         } catch let error as FleetError {
             console.fail(error.description)
             throw ExitCode(1)

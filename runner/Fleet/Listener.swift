@@ -66,13 +66,6 @@ final class Listener: Sendable {
         path = nil
     }
 
-    /// Takes over a socket that a predecessor listened on.
-    init(inherited descriptor: Int32) {
-        self.descriptor = Descriptors.high(descriptor)
-        path = nil
-        _ = fcntl(self.descriptor, F_SETFD, FD_CLOEXEC)
-    }
-
     deinit {
         close(descriptor)
         if let path { unlink(path) }

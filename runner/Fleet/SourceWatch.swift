@@ -8,11 +8,6 @@ struct SourceTree: Sendable {
     static let manifest = "functions.yaml"
     static let watched = ["Sources", "runner", "Package.swift", manifest]
 
-    /// Whether it is of what runs the hosts, rather than of them.
-    static func isOfSupervisor(_ path: String) -> Bool {
-        path.hasPrefix("runner/Fleet/") || ["runner/Command/Up.swift", "runner/Command/Split.swift"].contains(path)
-    }
-
     let root: String
 
     /// Every file by its path below the root.

@@ -33,7 +33,7 @@ extension Supervisor {
     }
 
     func listener(for command: HostLaunch) throws(FleetError) -> Listener {
-        if let path = command.socket { try Listener(path: path) } else { try portListener() }
+        if let path = command.socket { try Listener(path: path) } else { try Listener(port: plan.port) }
     }
 
     /// Starts one again that has ended.

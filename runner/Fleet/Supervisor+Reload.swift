@@ -6,8 +6,6 @@ struct Reload {
     var pending: Set<String> = []
     /// Whether a source changed since the last build that succeeded.
     var needsBuild = false
-    /// Whether a source of the supervisor itself is among what changed since it was started.
-    var isOutdated = false
     /// Whether the product is one of ours, rather than what lay there before.
     var isBuilt = false
     /// Building, checking, migrating, starting.
@@ -53,7 +51,6 @@ extension Supervisor {
     func note(changes paths: [String]) {
         reload.pending.formUnion(paths)
         if paths.contains(where: { $0 != SourceTree.manifest }) { reload.needsBuild = true }
-        if paths.contains(where: SourceTree.isOfSupervisor) { reload.isOutdated = true }
         startReload()
     }
 
@@ -120,11 +117,6 @@ extension Supervisor {
         guard try await check(next.executable) else { return }
         if isRebuilt { guard try await migrate(next.executable, addresses) else { return } }
         guard !isStopping else { return }
-        if isRebuilt, reload.isOutdated {
-            // It starts hosts of this build itself.
-            send.yield(.isOutdated)
-            return
-        }
 
         let commands = try steps.hosts(addresses, next)
         isStarted = true
@@ -157,6 +149,9 @@ extension Supervisor {
         }
         (isBuilt, reload.isBuilt) = (true, true)
         reload.buildTook = took
+        if paths.contains(where: { $0.hasPrefix("runner/Fleet/") || $0 == "runner/Command/Up.swift" }) {
+            console.note("what runs the hosts is still the old one: start `runner up` anew for the change of itself")
+        }
         return true
     }
 

@@ -31,7 +31,6 @@ package actor Supervisor {
         case changed([String])
         case nextIsTooSlow(HostProcess)
         case reloadEnded
-        case isOutdated
         case told(String)
     }
 
@@ -50,15 +49,10 @@ package actor Supervisor {
     private var areHostsAsked = false
     var result: Int32 = 0
     var reload = Reload()
-    /// The socket that a predecessor left, until it is used.
-    private var inheritance: Successor.Inheritance?
-    /// What is to take the place of this process once `run()` has returned; `nil` for nobody.
-    package private(set) var successor: Successor?
 
     /// Makes a supervisor that has not started anything yet. `environment` is the caller's, with `.env` merged into it;
     /// `drainLimit` is how long running functions may go on after the request to stop, `gatewayLead` by how much the gateway is asked
-    /// before the hosts behind it unless it ends sooner, `watchInterval` how often the sources are looked at,
-    /// `inheritance` what the supervisor left that ran in this process before.
+    /// before the hosts behind it unless it ends sooner, `watchInterval` how often the sources are looked at.
     package init(
         _ plan: UpPlan,
         state: StateFolder,
@@ -67,8 +61,7 @@ package actor Supervisor {
         environment: [String: String],
         drainLimit: Duration = .seconds(30),
         gatewayLead: Duration = .seconds(1),
-        watchInterval: Duration = .milliseconds(500),
-        inheritance: Successor.Inheritance? = nil
+        watchInterval: Duration = .milliseconds(500)
     ) {
         self.plan = plan
         self.state = state
@@ -78,7 +71,6 @@ package actor Supervisor {
         self.drainLimit = drainLimit
         self.gatewayLead = gatewayLead
         self.watchInterval = watchInterval
-        self.inheritance = inheritance
         (events, send) = AsyncStream.makeStream()
     }
 
@@ -112,7 +104,6 @@ package actor Supervisor {
         let watch = plan.watches ? watchSources() : nil
         for await event in events where await handle(event, start) { break }
         watch?.cancel()
-        if successor != nil { successor = Successor(executable: steps.reload.product, listener: front?.listener) }
         members = []
         control?.stop()
         await stopServers()
@@ -175,8 +166,6 @@ package actor Supervisor {
             reload.task = nil
             if reload.swapping == nil { startReload() } else { await startNext() }
             return isOver
-        case .isOutdated:
-            return beSucceeded()
         case .told(let line):
             await obey(line)
         }
@@ -219,7 +208,7 @@ extension Supervisor {
                 if ended { console.note("ended the \(name) that an earlier run had left") }
             }
             state.forgetGenerations()
-            if plan.hosts, inheritance?.socket == nil, let user = Port.user(of: plan.port) {
+            if plan.hosts, let user = Port.user(of: plan.port) {
                 throw FleetError("port \(plan.port) is in use by \(user)", remedy: "stop it, or choose another: --port")
             }
             try wipe()
@@ -379,7 +368,6 @@ extension Supervisor {
     /// The first signal drains, the second one ends; during the start, the first one ends.
     private func obey(_ number: Int32, _ start: Task<Void, Never>) async -> Bool {
         if isStopping {
-            successor = nil
             console.warn("ending \(members.count > 1 ? "the hosts" : "the host") at once")
             result = 130
             for running in members.map(\.process) + [reload.next] + reload.retiring { running?.process.signal(SIGKILL) }
@@ -400,31 +388,6 @@ extension Supervisor {
         drain()
         after(drainLimit, .drainedTooLong)
         return false
-    }
-
-    /// Makes place for the build that runs the hosts otherwise.
-    private func beSucceeded() -> Bool {
-        guard !isStopping else { return false }
-        isStopping = true
-        successor = Successor(executable: steps.reload.product, listener: nil)
-        let servers = servers.isEmpty ? "" : ", its servers too"
-        console.note("what runs the hosts has changed: starting anew\(servers); whoever connects waits meanwhile")
-        // Told as in a reload: on a signal, whoever has just connected would see the connection close. Those behind the gateway follow it.
-        if let front, front.isReady, let process = front.process { process.retire() } else { drain() }
-        after(drainLimit, .drainedTooLong)
-        return isOver
-    }
-
-    /// Where callers connect.
-    private var front: Member? {
-        members.first(where: \.isGateway) ?? (members.count == 1 ? members.first : nil)
-    }
-
-    /// The socket of the port: that of a predecessor, or a new one.
-    func portListener() throws(FleetError) -> Listener {
-        guard let socket = inheritance?.socket else { return try Listener(port: plan.port) }
-        inheritance = nil
-        return Listener(inherited: socket)
     }
 
     /// Asks all to end. Those behind the gateway serve what it has handed on: they are asked when it has ended, or a while after
