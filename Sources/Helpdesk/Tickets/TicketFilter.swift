@@ -119,7 +119,11 @@ struct TicketFilter: Sendable {
                 """
             )
         }
-        if let from = bound(createdFrom, organisation) { conditions.append("t.created_at >= \(raw: from)") }
+        if let from = bound(createdFrom, organisation) {
+            conditions.append("t.created_at >= \(raw: from)")
+            // Follows from the first, which the planner can't know: the oldest messages are those of older tickets.
+            if sort == .oldestMessage { conditions.append("t.last_message_at >= \(raw: from)") }
+        }
         if let to = bound(createdTo, organisation) { conditions.append("t.created_at < \(raw: to)") }
         if let after = page.after, after.count == sort.keys.count { conditions.append(sort.beyond(after)) }
         return """

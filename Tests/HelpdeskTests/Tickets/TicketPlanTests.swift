@@ -17,6 +17,7 @@ import Testing
         ("nobody", { filter, _ in filter.assignee = .nobody }),
         ("contact", { filter, example in filter.contact = Contact.ID(example.contact) }),
         ("tag", { filter, _ in filter.tags = ["common"] }),
+        ("created", { filter, _ in filter.createdFrom = .instant(Date().addingTimeInterval(-10_800)) }),
         ("rare tag", { filter, _ in filter.tags = ["rare"] }),
         (
             "several",
