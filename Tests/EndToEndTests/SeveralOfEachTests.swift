@@ -11,6 +11,10 @@ import Testing
     /// `TEST_SEVERAL_SECONDS=600 runner/test --filter SeveralOfEach` by hand.
     private static let seconds = ProcessInfo.processInfo.environment["TEST_SEVERAL_SECONDS"].flatMap { Int($0) } ?? 20
 
+    /// What a failing Redis or a worker's death left behind is taken up after two intervals of the search for stalled jobs, or by
+    /// the second sweep: a minute isn't enough for it.
+    private static let patience = Duration.seconds(180)
+
     @Test(.timeLimit(.minutes(30)))
     func everyScheduleFiresOnceForEachOfItsTimesAndNothingIsDoneTwice() async throws {
         let endpoints = try await RunningHost(hosting: ["--group", "api"])
@@ -35,27 +39,34 @@ import Testing
 
         // A message in each second, and an answer to each.
         var sent = 0
-        let end = ContinuousClock.now + .seconds(Self.seconds)
-        while ContinuousClock.now < end {
-            sent += 1
-            _ = try await endpoints.api.persistentWebhook(
-                channel,
-                from: "+1555\(1_000_000 + sent)",
-                "Hello",
-                id: "m\(sent)"
-            )
-            let ticket = try await eventually(within: .seconds(60)) {
-                try await acme.tickets().first { $0["status"] as? String == "open" }?["id"] as? String
+        do {
+            let end = ContinuousClock.now + .seconds(Self.seconds)
+            while ContinuousClock.now < end {
+                sent += 1
+                _ = try await endpoints.api.persistentWebhook(
+                    channel,
+                    from: "+1555\(1_000_000 + sent)",
+                    "Hello",
+                    id: "m\(sent)"
+                )
+                let ticket = try await eventually(within: Self.patience) {
+                    try await acme.tickets().first { $0["status"] as? String == "open" }?["id"] as? String
+                }
+                _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/messages", ["text": "Hi"])
+                _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/close", [:])
+                try await Task.sleep(for: .seconds(1))
             }
-            _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/messages", ["text": "Hi"])
-            _ = try await acme.api.post("/orgs/\(acme.id)/tickets/\(ticket)/close", [:])
-            try await Task.sleep(for: .seconds(1))
-        }
-        _ = try await eventually(within: .seconds(60)) {
-            let count = try await database.integer(
-                "SELECT count(*) AS value FROM messages WHERE direction = 'outbound' AND status = 'delivered'"
+            _ = try await eventually(within: Self.patience) {
+                let count = try await database.integer(
+                    "SELECT count(*) AS value FROM messages WHERE direction = 'outbound' AND status = 'delivered'"
+                )
+                return count == sent ? true : nil
+            }
+        } catch {
+            throw Stuck(
+                cause: error,
+                state: await whatStands(database, sent: sent, redisURL: endpoints.redisURL, hosts: [endpoints] + others)
             )
-            return count == sent ? true : nil
         }
         for host in others { host.stop() }
         let jobs = try await finishedFires(endpoints.redisURL)
@@ -86,6 +97,32 @@ import Testing
         #expect(due.count + missed >= Self.seconds / 5)
         #expect(received == sent)
         #expect(attempts == sent)
+    }
+
+    private struct Stuck: Error, CustomStringConvertible {
+        let cause: any Error
+        let state: String
+        var description: String { "\(cause)\n\(state)" }
+    }
+
+    /// For somebody who reads of a failure: what was sent and received, what stands in the queues, what the processes wrote.
+    private func whatStands(
+        _ database: TestDatabase,
+        sent: Int,
+        redisURL: String,
+        hosts: [RunningHost]
+    ) async -> String {
+        let messages = try? await database.texts(
+            "SELECT direction || ' ' || status || ' ' || count(*) AS value FROM messages GROUP BY direction, status"
+        )
+        let queues = try? await Command.shell(
+            "REDIS_URL='\(redisURL)' '\(Checkout.executable)' queues list -f '\(Checkout.root)/functions.yaml'"
+        )
+        return """
+            sent \(sent), messages \(messages ?? [])
+            \(queues?.output ?? "")
+            \(hosts.map { String($0.log.suffix(4000)) }.joined(separator: "\n---\n"))
+            """
     }
 
     /// By how many seconds its clock is ahead of this process's.
