@@ -63,10 +63,9 @@ struct CampaignRun: Sendable {
                     try await Task.sleep(for: .seconds(min(max(0.01, slots.delay - 0.9), 1)))
                     continue
                 }
-                if slots.delay > 0.05 { try await Task.sleep(for: .seconds(slots.delay - 0.03)) }
+                let first = ContinuousClock.now + .seconds(slots.delay)
+                if slots.delay > 0.05 { try await Task.sleep(until: first - .milliseconds(30), clock: .continuous) }
                 guard !halt.isSet else { break }
-                let began = ContinuousClock.now
-                let first = began + .seconds(max(-0.05, min(slots.delay, 0.03)))
                 let rows = try await scope.query(store.begin(range, most: slots.count))
                 switch try rows.first?.get("state", as: String.self) {
                 case "send"?:
@@ -74,7 +73,7 @@ struct CampaignRun: Sendable {
                     left -= sends.count
                     flying += 1
                     // Their attempts are recorded, so whoever cancels this job must not keep their results from being written.
-                    let group = Task { try await send(sends, from: first, every: slots.spacing, halt) }
+                    let group = Task { try await send(sends, from: first, in: slots, halt) }
                     groups.addTask { try await group.value }
                     if flying * slots.count >= Self.inFlight {
                         try await groups.next()
@@ -118,18 +117,17 @@ struct CampaignRun: Sendable {
     private func send(
         _ sends: [CampaignSend],
         from first: ContinuousClock.Instant,
-        every spacing: Double,
+        in slots: Pace.Slots,
         _ halt: Halt
     ) async throws {
         let outlet = ChannelOutlet(range.channel, range.connector, try Providers.shared(context), scope)
         let results = await withTaskGroup(of: (CampaignSendResult?, SendReport?).self) { group in
             for (index, send) in sends.enumerated() {
-                group.addTask {
-                    let slot = first + .seconds(spacing * Double(index))
-                    // Nobody cancels it; see above. Without a rate every slot has come.
-                    if slot > .now { try? await Task.sleep(until: slot, clock: .continuous) }
-                    return await result(of: send, outlet)
-                }
+                let slot = first + .seconds(slots.spacing * Double(index))
+                let leave = PaceGate.shared.pass(range.channel, slot: slot, gap: .seconds(slots.gap))
+                // Nobody cancels it; see above. Without a rate every slot has come.
+                if leave > .now { try? await Task.sleep(until: leave, clock: .continuous) }
+                group.addTask { await result(of: send, outlet) }
             }
             var results: [(CampaignSendResult?, SendReport?)] = []
             for await result in group { results.append(result) }

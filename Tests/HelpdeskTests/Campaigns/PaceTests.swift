@@ -23,6 +23,63 @@ import Testing
         }
     }
 
+    @Test func whatIsLateIsMadeGoodLittleByLittle() async throws {
+        try await World.with { world in
+            let pace = pace(world, Channel.ID(), 1000)
+            _ = try await pace.reserve(1, horizon: 1)
+            try await Task.sleep(for: .milliseconds(400))
+
+            let late = try await pace.reserve(1_000_000, horizon: 1000)
+            let usual = try await pace.reserve(100, horizon: 1000)
+
+            // Each of those that are squeezed makes 65 µs good of the 0.4 s and more; a twentieth of a second was at once.
+            #expect(late.delay >= -0.05 && late.delay <= 0)
+            #expect(late.spacing == 0.000935 && late.gap == late.spacing)
+            #expect(late.count >= 5384 && late.count < 31_000)
+            #expect(usual.spacing == 0.001)
+        }
+    }
+
+    @Test func idleTimeIsNotSavedUp() async throws {
+        try await World.with { world in
+            let pace = pace(world, Channel.ID(), 1000)
+            _ = try await pace.reserve(1, horizon: 1)
+            try await Task.sleep(for: .milliseconds(2200))
+
+            let later = try await pace.reserve(100, horizon: 1)
+
+            #expect(later.spacing == 0.001)
+        }
+    }
+
+    @Test func nothingIsMadeGoodWhileAMemberWaits() async throws {
+        try await World.with { world in
+            let channel = Channel.ID()
+            let pace = pace(world, channel, 1000)
+            _ = try await pace.reserve(1, horizon: 1)
+            try await Task.sleep(for: .milliseconds(400))
+            await Pace.announceAgent(on: channel, world.services.redis)
+
+            let slots = try await pace.reserve(100, horizon: 1)
+
+            #expect(slots.spacing == 0.001 && slots.gap == slots.spacing)
+        }
+    }
+
+    @Test func theGateKeepsLateOnesApart() {
+        let gate = PaceGate()
+        let channel = Channel.ID()
+        let now = ContinuousClock.now
+        let late = (0..<4).map {
+            gate.pass(channel, slot: now - .seconds(1) + .milliseconds($0), gap: .milliseconds(20))
+        }
+        let other = gate.pass(Channel.ID(), slot: now + .seconds(1), gap: .milliseconds(20))
+
+        #expect(late[0] >= now - .milliseconds(30))
+        #expect(zip(late, late.dropFirst()).allSatisfy { $1 - $0 >= .milliseconds(20) })
+        #expect(other == now + .seconds(1))
+    }
+
     @Test func campaignsOfOneChannelShareItsRate() async throws {
         try await World.with { world in
             let channel = Channel.ID()
