@@ -22,8 +22,8 @@ struct Pace: Sendable {
         let gap: Double
     }
 
-    /// What is late leaves at up to 1.07 times the rate: no second has more than a tenth beyond it.
-    private static let squeeze = 0.935
+    /// What is late leaves at up to 1.05 times the rate: with what may leave at once no second has more than a tenth beyond it.
+    private static let squeeze = 0.95
 
     private let redis: Redis
     private let channel: Channel.ID
