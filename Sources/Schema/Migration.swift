@@ -79,6 +79,7 @@ extension Migration {
         Migration(27, "renew_tokens", PackageResources._027_renew_tokens_sql),
         Migration(28, "changed_numbers", PackageResources._028_changed_numbers_sql),
         Migration(29, "skewed_tenants", PackageResources._029_skewed_tenants_sql),
+        Migration(30, "audit_changed_numbers", PackageResources._030_audit_changed_numbers_sql),
     ]
 
     private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {

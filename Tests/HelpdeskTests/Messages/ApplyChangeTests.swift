@@ -442,6 +442,55 @@ import Testing
         }
     }
 
+    @Test func aNewNumberThatMadeTwoContactsOneIsAudited() async throws {
+        try await World.with { world in
+            let (web, _, _) = try await Self.conversation(world)
+            try await world.receive(web, .init(text: "it is me", phone: "+4915550009"))
+            let change: JSON = [
+                "kind": "identity", "person": Self.kim, "successor": ["phone": "+4915550009"],
+                "at": .string(Date().addingTimeInterval(-60).rfc3339),
+            ]
+
+            try await world.apply(web, change)
+            try await world.apply(web, change)
+
+            #expect(try await world.column("SELECT phone FROM contacts WHERE gone_at IS NULL") == ["+4915550009"])
+            #expect(
+                try await world.column(
+                    """
+                    SELECT concat_ws(' ', a.actor_type, a.action, a.changes #>> '{contactId,from}' = g.id::text, a.entity_id = k.id)
+                      FROM audit a, contacts g, contacts k
+                     WHERE a.action = 'contact.merge' AND g.gone_at IS NOT NULL AND k.gone_at IS NULL
+                    """
+                ) == ["system contact.merge t t"]
+            )
+        }
+    }
+
+    @Test(arguments: [[0, 1], [1, 0], [0, 1, 0], [1, 0, 1], [0, 1, 0, 1]])
+    func aNumberThatIsTakenBackIsThePersonsAgain(order: [Int]) async throws {
+        try await World.with { world in
+            let (web, ticket, jane) = try await Self.conversation(world)
+            let moved = Date().addingTimeInterval(-120)
+            let changes: [JSON] = [
+                [
+                    "kind": "identity", "person": Self.kim, "successor": ["phone": "+4915550009"],
+                    "at": .string(moved.rfc3339),
+                ],
+                [
+                    "kind": "identity", "person": ["phone": "+4915550009"], "successor": Self.kim,
+                    "at": .string(moved.addingTimeInterval(60).rfc3339),
+                ],
+            ]
+
+            for place in order { try await world.apply(web, changes[place]) }
+            try await world.receive(web, .init(text: "back again", phone: "+4915550001"))
+
+            #expect(try await world.column("SELECT phone FROM contacts WHERE gone_at IS NULL") == ["+4915550001"])
+            #expect(try await world.show(ticket, as: jane)["messages"]?.array?.count == 3)
+        }
+    }
+
     @Test func whoGetsAnOldNumberLaterIsSomebodyElse() async throws {
         try await World.with { world in
             let (web, _, jane) = try await Self.conversation(world)
