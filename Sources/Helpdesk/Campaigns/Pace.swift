@@ -6,10 +6,10 @@ import Redis
 ///
 /// Each bucket is the time from which its next message may leave. Slots are evenly spaced (GCRA), so a rate holds within each
 /// second and not only on average. What isn't used isn't saved up, except for a twentieth of a second that a late caller makes
-/// good at once, and up to two seconds (a disk that stood still) that are made good little by little: at most at ``squeeze`` of
-/// the usual distance. A provider's limit halves the channel's rate, which comes back by a twentieth a second. While a member's
-/// message waits on the channel, a fifth of its rate is left free and nothing is made good. Lost with Redis, the buckets begin
-/// anew at the present moment.
+/// good at once, and up to a second (a disk that stood still) that a campaign makes good little by little: at most at ``squeeze``
+/// of its usual distance, and never beyond the channel's rate. A provider's limit halves the channel's rate, which comes back by
+/// a twentieth a second. While a member's message waits on the channel, a fifth of its rate is left free and nothing is made
+/// good. Lost with Redis, the buckets begin anew at the present moment.
 struct Pace: Sendable {
     /// Slots in the order of time; none where the next is too far off.
     struct Slots: Sendable, Equatable {
@@ -107,11 +107,11 @@ struct Pace: Sendable {
             local function due(text)
                 local next = tonumber(text or 0)
                 if next < now - 2000000 then return late end
-                return next
+                return math.max(next, now - 1000000)
             end
             local nominal = math.max(due(bucket[1]), due(run[1]))
             local start = math.max(late, nominal, tonumber(bucket[4] or 0), tonumber(run[2] or 0))
-            local gap = spacing * squeeze
+            local gap = math.max(own, asked * squeeze)
             local step, most = spacing, tonumber(ARGV[1])
             if start > nominal and gap < spacing then
                 -- No more of them than make good what was missed.
@@ -123,7 +123,7 @@ struct Pace: Sendable {
             local count = math.min(most, math.floor((horizon - start) / step) + 1)
             local last = start + (count - 1) * step
             redis.call('HSET', KEYS[1], 'next', string.format('%.0f', nominal + count * own),
-                'planned', string.format('%.0f', last + own * squeeze))
+                'planned', string.format('%.0f', last + own))
             redis.call('PEXPIRE', KEYS[1], 60000)
             redis.call('HSET', KEYS[2], 'next', string.format('%.0f', nominal + count * spacing),
                 'planned', string.format('%.0f', last + asked * squeeze))

@@ -40,6 +40,18 @@ import Testing
         }
     }
 
+    @Test func theChannelsOwnRateIsNeverExceeded() async throws {
+        try await World.with { world in
+            let pace = pace(world, Channel.ID(), 10_000)
+            _ = try await pace.reserve(1, horizon: 1)
+            try await Task.sleep(for: .milliseconds(400))
+
+            let slots = try await pace.reserve(100, horizon: 1)
+
+            #expect(slots.spacing == 0.0001 && slots.gap == slots.spacing)
+        }
+    }
+
     @Test func idleTimeIsNotSavedUp() async throws {
         try await World.with { world in
             let pace = pace(world, Channel.ID(), 1000)
