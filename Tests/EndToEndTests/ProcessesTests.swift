@@ -54,7 +54,7 @@ import Testing
         #expect(isFollowed)
         #expect(all.output.contains("gateway | "), "\(all.output) \(all.errors)")
         #expect(!gateway.contains { $0.hasPrefix("JWT_SECRET=") || $0.hasPrefix("DATABASE_URL=") })
-        #expect(try await processes.remaining(within: .seconds(5)) == [])
+        #expect(try await processes.remaining(within: .seconds(60)) == [])
     }
 
     @Test func noRequestFailsWhileEachProcessIsRestartedAndReloaded() async throws {

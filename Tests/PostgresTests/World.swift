@@ -74,7 +74,7 @@ enum World {
 
     /// Waits until the condition holds, at most the time given, which is long for machines that do much else.
     static func eventually(
-        within limit: Duration = .seconds(20),
+        within limit: Duration = .seconds(60),
         _ condition: () async throws -> Bool
     ) async throws -> Bool {
         let end = ContinuousClock.now + limit

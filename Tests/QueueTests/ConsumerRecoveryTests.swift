@@ -305,7 +305,7 @@ import Testing
     }
 
     /// Whatever a fetch that was never answered gave it comes back by itself.
-    @Test(.timeLimit(.minutes(1))) func endsThoughRedisNeverComesBack() async throws {
+    @Test(.timeLimit(.minutes(4))) func endsThoughRedisNeverComesBack() async throws {
         let server = try PrivateRedis()
         defer { server.remove() }
         try server.start()
@@ -327,7 +327,7 @@ import Testing
     }
 
     /// The job comes again when its lock has run out; only who is told to end at once leaves it to that.
-    @Test(.timeLimit(.minutes(1))) func holdsOnToAnEndThatCannotBeWrittenUntilItIsCancelled() async throws {
+    @Test(.timeLimit(.minutes(4))) func holdsOnToAnEndThatCannotBeWrittenUntilItIsCancelled() async throws {
         let server = try PrivateRedis()
         defer { server.remove() }
         try server.start()

@@ -2,7 +2,7 @@ import Foundation
 import Redis
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RedisBlockingConnectionTests {
+@Suite(.timeLimit(.minutes(4))) struct RedisBlockingConnectionTests {
     @Test func waitsInRedisWithoutHoldingUpTheSharedConnection() async throws {
         let key = World.key()
         try await World.withRedis { redis in

@@ -2,7 +2,7 @@ import Foundation
 import Redis
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RedisRecoveryTests {
+@Suite(.timeLimit(.minutes(4))) struct RedisRecoveryTests {
     @Test func failsWhatWasUnderWayWhenRedisIsKilledAndServesLaterCallsOnceItIsBack() async throws {
         let server = try await Server()
         try await World.withRedis(server.url) { redis in

@@ -1,7 +1,7 @@
 import Redis
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RedisTests {
+@Suite(.timeLimit(.minutes(4))) struct RedisTests {
     @Test func carriesEveryTypeBothWays() async throws {
         let key = World.key()
         let every = (0...255).map { UInt8($0) }

@@ -2,7 +2,7 @@ import Foundation
 import Redis
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SubscriptionTests {
+@Suite(.timeLimit(.minutes(4))) struct SubscriptionTests {
     @Test func yieldsWhatIsPublishedInOrder() async throws {
         let (one, other) = (World.key(), World.key())
         try await World.withRedis { redis in

@@ -58,7 +58,7 @@ enum World {
 
     /// Waits until `condition` holds, at most `limit`; the last word has the condition itself.
     static func eventually(
-        within limit: Duration = .seconds(20),
+        within limit: Duration = .seconds(60),
         _ condition: () async throws -> Bool
     ) async throws -> Bool {
         let end = ContinuousClock.now + limit

@@ -10,13 +10,13 @@ package struct Command: Sendable {
     package static func run(
         _ arguments: [String],
         in folder: String = Checkout.root,
-        within limit: Duration = .seconds(60)
+        within limit: Duration = .seconds(180)
     ) async throws -> Command {
         try await run(Checkout.executable, arguments, in: folder, within: limit)
     }
 
     /// Runs lines as somebody types them into a terminal.
-    package static func shell(_ script: String, within limit: Duration = .seconds(60)) async throws -> Command {
+    package static func shell(_ script: String, within limit: Duration = .seconds(180)) async throws -> Command {
         try await run("/bin/bash", ["-c", script], in: NSTemporaryDirectory(), within: limit)
     }
 
@@ -24,7 +24,7 @@ package struct Command: Sendable {
         _ program: String,
         _ arguments: [String],
         in folder: String,
-        within limit: Duration = .seconds(60)
+        within limit: Duration = .seconds(180)
     ) async throws -> Command {
         let path = NSTemporaryDirectory() + "delightchat-command-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)

@@ -69,7 +69,7 @@ package struct UnexpectedAnswer: Error, CustomStringConvertible {
 ///
 /// - Throws: ``NeverHappened`` after `limit`, with what `explain` says.
 package func eventually<Value>(
-    within limit: Duration = .seconds(20),
+    within limit: Duration = .seconds(60),
     otherwise explain: () -> String = { "" },
     _ ask: () async throws -> Value?
 ) async throws -> Value {

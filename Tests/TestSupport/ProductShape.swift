@@ -33,5 +33,5 @@ package enum ProductShape: String, CaseIterable, Sendable {
     }
 
     /// How long all of it may take to start: ninety processes share the machine's two cores with other tests.
-    package var patience: Duration { self == .functions ? .seconds(300) : .seconds(60) }
+    package var patience: Duration { self == .functions ? .seconds(300) : .seconds(180) }
 }

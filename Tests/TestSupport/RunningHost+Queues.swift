@@ -4,7 +4,7 @@ extension RunningHost {
     /// Waits until no queue holds a job that is yet to be done, or none of some: what others do on a host that is shared goes on.
     ///
     /// - Throws: ``NeverHappened`` after `limit`.
-    package func becomeIdle(_ queues: [String] = [], within limit: Duration = .seconds(60)) async throws {
+    package func becomeIdle(_ queues: [String] = [], within limit: Duration = .seconds(180)) async throws {
         var last = ""
         _ = try await eventually(within: limit, otherwise: { last }) {
             let (jobs, told) = try await queuedJobs(queues)

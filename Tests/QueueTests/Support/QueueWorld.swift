@@ -100,7 +100,7 @@ final class Recorder: Sendable {
 
 /// Waits until the condition holds; fails the test when it does not within the limit.
 func eventually(
-    within limit: Duration = .seconds(20),
+    within limit: Duration = .seconds(60),
     _ claim: Comment,
     sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
