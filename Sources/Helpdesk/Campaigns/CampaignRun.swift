@@ -124,7 +124,7 @@ struct CampaignRun: Sendable {
         let results = await withTaskGroup(of: (CampaignSendResult?, SendReport?).self) { group in
             for (index, send) in sends.enumerated() {
                 let slot = first + .seconds(slots.spacing * Double(index))
-                let leave = PaceGate.shared.pass(range.channel, slot: slot, gap: .seconds(slots.gap))
+                let leave = PaceGate.shared.pass(store.id, slot: slot, gap: .seconds(slots.gap))
                 // Nobody cancels it; see above. Without a rate every slot has come.
                 if leave > .now { try? await Task.sleep(until: leave, clock: .continuous) }
                 group.addTask { await result(of: send, outlet) }

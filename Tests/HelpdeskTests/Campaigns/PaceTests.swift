@@ -80,12 +80,12 @@ import Testing
 
     @Test func theGateKeepsLateOnesApart() {
         let gate = PaceGate()
-        let channel = Channel.ID()
+        let campaign = Campaign.ID()
         let now = ContinuousClock.now
         let late = (0..<4).map {
-            gate.pass(channel, slot: now - .seconds(1) + .milliseconds($0), gap: .milliseconds(20))
+            gate.pass(campaign, slot: now - .seconds(1) + .milliseconds($0), gap: .milliseconds(20))
         }
-        let other = gate.pass(Channel.ID(), slot: now + .seconds(1), gap: .milliseconds(20))
+        let other = gate.pass(Campaign.ID(), slot: now + .seconds(1), gap: .milliseconds(20))
 
         #expect(late[0] >= now - .milliseconds(30))
         #expect(zip(late, late.dropFirst()).allSatisfy { $1 - $0 >= .milliseconds(20) })
